@@ -1,0 +1,528 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/litefs-s3/litefs-s3/objstore"
+)
+
+// Reader is what a Tracker asks of the store: keys are those below the replica's prefix.
+type Reader interface {
+	objstore.RangeReader
+	objstore.Lister
+}
+
+// Options of a Tracker. The zero value works.
+type Options struct {
+	// PollInterval is the time between two looks for news. Zero means one second; negative means never: call Poll.
+	PollInterval time.Duration
+	// Log gets one line per event an operator would retell. Nil discards.
+	Log *slog.Logger
+	// OnLoad, when not nil, gets the bytes of pages that came with the indexes of a View, before anyone can see
+	// the View. It must not block for long nor keep the blobs.
+	OnLoad func(v *View, blobs []Blob)
+}
+
+func (o Options) withDefaults() Options {
+	if o.PollInterval == 0 {
+		o.PollInterval = time.Second
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+const (
+	// openAttempts is how often a plan is made anew when files vanish between listing and reading them.
+	openAttempts = 4
+	// gapAttempts is how often a gap is looked at again before it is believed.
+	gapAttempts = 2
+	// burst is how many files in a row a poll takes one by one before it lists instead.
+	burst = 16
+	// listBusy and listIdle are the longest times between listings while the writer writes and while it does not. The
+	// predicted key finds news; a listing finds merged files to move to before the old ones go, and replicas replaced.
+	listBusy = time.Minute
+	listIdle = 5 * time.Minute
+	// pollGap is the pause after which a poll lists first: the next L0 file may have come and gone unseen.
+	pollGap = 15 * time.Second
+	// maxSegments is the chain length from which the head moves to merged files although the old ones still are there.
+	maxSegments = 128
+)
+
+// Tracker keeps the newest View of a replica. It is safe for concurrent use.
+type Tracker struct {
+	store Reader
+	opts  Options
+	cur   atomic.Pointer[View]
+	state atomic.Pointer[State]
+	every atomic.Int64 // the poll interval, as a time.Duration
+
+	turn   chan struct{} // holds one token: whoever has it may move the head
+	moving chan struct{} // the same for moving a View to other files
+
+	// What follows is the head mover's; it has turn.
+	listed      time.Time // last listing
+	listedTXID  TXID      // head after it
+	polled      time.Time // last poll that ended well
+	mustList    bool      // the next poll has to list
+	suspected   bool      // the last listing showed less than is known
+
+	segments segmentCache
+
+	mu   sync.Mutex
+	news chan struct{} // closed and replaced when the head moves; guarded by mu
+	poke chan struct{} // has room for one
+}
+
+// State is how well a Tracker follows.
+type State struct {
+	LastGood  time.Time // end of the last poll that found the head or that there is no news
+	LastList  time.Time
+	Known     TXID   // the highest TXID any file was seen to hold
+	Histories uint32 // how often the replica was replaced
+	Err       error  // why the last poll did not end well; nil when it did
+}
+
+// Open lists the replica, loads the page table of its newest state, and returns a Tracker on it. It starts nothing: Run
+// follows. When files are missing in the middle, the Tracker stands before the gap and State says so: what lies before
+// can be read, but it is not the newest state.
+func Open(ctx context.Context, store Reader, opts Options) (*Tracker, error) {
+	t := &Tracker{
+		store: store, opts: opts.withDefaults(),
+		turn: make(chan struct{}, 1), moving: make(chan struct{}, 1),
+		news: make(chan struct{}), poke: make(chan struct{}, 1),
+	}
+	t.every.Store(int64(t.opts.PollInterval))
+	h, err := t.openHead(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	t.listed, t.listedTXID, t.polled, t.mustList = now, h.view.TXID, now, h.gap != nil
+	t.state.Store(&State{LastGood: now, LastList: now, Known: h.known, Err: h.gap})
+	t.publish(h.view, h.blobs)
+	return t, nil
+}
+
+// View is the newest View.
+func (t *Tracker) View() *View { return t.cur.Load() }
+
+// PollInterval is the time between two looks for news; negative is never.
+func (t *Tracker) PollInterval() time.Duration { return time.Duration(t.every.Load()) }
+
+// SetPollInterval changes it from the next poll on. It cannot start a Run that never polls.
+func (t *Tracker) SetPollInterval(d time.Duration) {
+	t.every.Store(int64(d))
+	t.Wake()
+}
+
+// State returns how well the Tracker follows.
+func (t *Tracker) State() State { return *t.state.Load() }
+
+// head is the newest View as a listing gives it.
+type head struct {
+	view  *View
+	blobs []Blob
+	known TXID  // the highest TXID of any file
+	gap   error // why view is not at known, or nil
+}
+
+// openHead builds the newest View from nothing. Files that vanish meanwhile were merged: it lists again.
+func (t *Tracker) openHead(ctx context.Context, history uint32) (h head, err error) {
+	for attempt := range openAttempts {
+		c, lerr := listFor(attempt)(ctx, t.store)
+		if lerr != nil {
+			return head{}, lerr
+		}
+		if err := c.check(); err != nil {
+			return head{}, err
+		}
+		h, err = t.build(ctx, c, history)
+		if h.gap != nil && attempt < gapAttempts {
+			continue // compaction may have moved files between the pages of the listing
+		}
+		if err == nil || !replanHelps(err) {
+			return h, err
+		}
+	}
+	return head{}, err
+}
+
+// listFor is how the n-th attempt lists, from 0: what opening needs first, everything when that did not do.
+func listFor(attempt int) func(context.Context, objstore.Lister) (*Catalog, error) {
+	if attempt == 0 {
+		return ListHead
+	}
+	return ListAll
+}
+
+// build loads the newest View that the files of a listing give.
+func (t *Tracker) build(ctx context.Context, c *Catalog, history uint32) (head, error) {
+	p := newPlanner(c.Files, t.segments.has)
+	if p.head() == 0 {
+		return head{}, fmt.Errorf("no file begins with transaction 1, so there is nothing to start from; "+
+			"have the writer make a snapshot: %w", ErrGap)
+	}
+	chain, err := p.chain(p.head())
+	if err != nil {
+		return head{}, err
+	}
+	tab, blobs, err := t.load(ctx, chain)
+	if err != nil {
+		return head{}, err
+	}
+	return head{view: newView(tab, history), blobs: blobs, known: c.Max(), gap: p.gap(c.Files)}, nil
+}
+
+// errPartial asks for a full listing where a short one cannot tell.
+var errPartial = errors.New("listing is not complete")
+
+// replanHelps reports whether an error may come from files that were merged or removed after they were listed.
+func replanHelps(err error) bool {
+	return errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrChanged) ||
+		errors.Is(err, ErrGap) || errors.Is(err, errPartial)
+}
+
+// publish makes v the head. The caller has the turn, or is Open.
+func (t *Tracker) publish(v *View, blobs []Blob) {
+	if t.opts.OnLoad != nil && len(blobs) > 0 {
+		t.opts.OnLoad(v, blobs)
+	}
+	t.cur.Store(v)
+	t.mu.Lock()
+	close(t.news)
+	t.news = make(chan struct{})
+	t.mu.Unlock()
+}
+
+// Poll looks for news once and publishes what it finds. Most of the time that is one GET, of the L0 file of the next TXID.
+func (t *Tracker) Poll(ctx context.Context) error {
+	return t.asMover(ctx, func() error {
+		if t.mustList || t.listingDue(time.Now()) {
+			return t.relist(ctx)
+		}
+		return t.pollNext(ctx)
+	})
+}
+
+// Refresh lists the replica and publishes what it finds.
+func (t *Tracker) Refresh(ctx context.Context) error {
+	return t.asMover(ctx, func() error { return t.relist(ctx) })
+}
+
+// asMover runs fn while nobody else moves the head, and keeps how it ended for State.
+func (t *Tracker) asMover(ctx context.Context, fn func() error) error {
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := fn()
+	s := t.State()
+	s.Err = err
+	s.LastList = t.listed
+	s.Known = max(s.Known, t.View().TXID)
+	if err == nil {
+		s.LastGood = time.Now()
+		t.polled = s.LastGood
+	} else if ctx.Err() != nil {
+		return err // cancelled: says nothing about the replica
+	}
+	t.state.Store(&s)
+	return err
+}
+
+func (t *Tracker) listingDue(now time.Time) bool {
+	// By the wall clock a machine that slept notices; by the other one clocks that were put back do no harm.
+	since := func(then time.Time) time.Duration { return max(now.Sub(then), now.Round(0).Sub(then.Round(0))) }
+	every := listIdle
+	if t.View().TXID != t.listedTXID {
+		every = listBusy
+	}
+	return since(t.listed) >= every || since(t.polled) >= max(pollGap, 4*t.PollInterval())
+}
+
+// pollNext asks for the file of the next TXID, and the one after while they come.
+func (t *Tracker) pollNext(ctx context.Context) error {
+	for range burst {
+		cur := t.View()
+		l, err := loadNext(ctx, t.store, cur.TXID+1)
+		if errors.Is(err, objstore.ErrNotFound) {
+			return nil // no news
+		}
+		if err != nil {
+			return err
+		}
+		same, err := t.continues(ctx, cur, l.seg)
+		if err != nil {
+			return err
+		}
+		if !same || l.seg.pageSize != cur.PageSize {
+			return t.relist(ctx)
+		}
+		t.segments.put(l.seg)
+		t.publish(newView(cur.table.Load().extend(l.seg), cur.History), l.blobs)
+	}
+	return t.relist(ctx)
+}
+
+// continues reports whether the L0 file s belongs to the same history as the View before it. Adjacent pieces of one
+// write-ahead log prove it; else the newest file read so far must still be there, unchanged.
+func (t *Tracker) continues(ctx context.Context, cur *View, s *segment) (bool, error) {
+	segs := cur.table.Load().segs
+	last := segs[len(segs)-1]
+	if last.file.Level == 0 && last.salt1 == s.salt1 && last.salt2 == s.salt2 && s.salt1 != 0 &&
+		last.walOffset+last.walSize == s.walOffset {
+		return true, nil
+	}
+	return t.stillThere(ctx, cur) // if not it was merged, or replaced: the listing will tell
+}
+
+// stillThere reports whether the newest file of v is in the bucket as it was read, whatever a listing says.
+func (t *Tracker) stillThere(ctx context.Context, v *View) (bool, error) {
+	segs := v.table.Load().segs
+	last := segs[len(segs)-1]
+	h, err := readHeader(ctx, t.store, last.file)
+	switch {
+	case err == nil:
+		return h == last.header, nil
+	case errors.Is(err, objstore.ErrNotFound), errors.Is(err, objstore.ErrChanged), errors.Is(err, ErrCorrupt):
+		return false, nil
+	}
+	return false, err
+}
+
+// relist lists the replica and brings the head to what it shows.
+func (t *Tracker) relist(ctx context.Context) (err error) {
+	first := 0
+	if errors.Is(t.State().Err, ErrGap) {
+		first = gapAttempts // a gap that is believed costs one listing a poll
+	}
+	for attempt := first; attempt < openAttempts; attempt++ {
+		c, lerr := listFor(attempt)(ctx, t.store)
+		if lerr != nil {
+			return lerr
+		}
+		err = t.follow(ctx, c)
+		if err == nil || !replanHelps(err) || errors.Is(err, ErrGap) && attempt >= gapAttempts {
+			break
+		}
+	}
+	t.mustList = err != nil
+	if err == nil {
+		t.listed, t.listedTXID = time.Now(), t.View().TXID
+	}
+	return err
+}
+
+// follow moves the head to what a listing shows.
+func (t *Tracker) follow(ctx context.Context, c *Catalog) error {
+	cur := t.View()
+	if err := c.check(); err != nil {
+		return err
+	}
+	switch kin := c.compare(cur); {
+	case kin == otherHistory:
+		return t.replace(ctx)
+	case kin != sameHistory && !c.Complete:
+		return errPartial
+	case kin != sameHistory:
+		if there, err := t.stillThere(ctx, cur); err != nil {
+			return err
+		} else if there {
+			break // the store lists late
+		}
+		// A store that lists late shows less than was read for a moment, a replica that was replaced for ever.
+		if kin == olderThanKnown && !t.suspected {
+			t.suspected = true
+			return fmt.Errorf("listing ends with txid %s although %s was read: %w", c.Max(), cur.TXID, ErrHistoryChanged)
+		}
+		return t.replace(ctx)
+	}
+	t.suspected = false
+	t.noteKnown(c.Max())
+
+	p := newPlanner(c.Files, t.segments.has)
+	gap := p.gap(c.Files)
+	switch {
+	case p.head() > cur.TXID:
+		if err := t.advance(ctx, cur, p); err != nil {
+			return err
+		}
+	case p.head() == cur.TXID && cur.outdated(c):
+		if err := t.moveTo(ctx, cur, p); err != nil {
+			return err
+		}
+	}
+	return gap
+}
+
+func (t *Tracker) noteKnown(txid TXID) {
+	s := t.State()
+	s.Known = max(s.Known, txid)
+	t.state.Store(&s)
+}
+
+// advance publishes the View at the end of the plan.
+func (t *Tracker) advance(ctx context.Context, cur *View, p *planner) error {
+	chain, err := p.chain(p.head())
+	if err != nil {
+		return err
+	}
+	tab, blobs, err := t.load(ctx, chain)
+	if err != nil {
+		return err
+	}
+	tab.inherit(cur.table.Load(), cur.TXID)
+	t.publish(newView(tab, cur.History), blobs)
+	return nil
+}
+
+// replace opens the other history that is under the prefix now.
+func (t *Tracker) replace(ctx context.Context) error {
+	old := t.View()
+	h, err := t.openHead(ctx, old.History+1)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrHistoryChanged, err)
+	}
+	t.suspected = false
+	s := t.State()
+	s.Histories, s.Known = h.view.History, h.known
+	t.state.Store(&s)
+	t.opts.Log.LogAttrs(ctx, slog.LevelWarn, "replica was replaced by another history; readers go on with it in their next transaction",
+		slog.String("old_txid", old.TXID.String()), slog.String("txid", h.view.TXID.String()))
+	t.publish(h.view, h.blobs)
+	return h.gap
+}
+
+// kinship is what a listing says about a View read earlier.
+type kinship int
+
+const (
+	sameHistory    kinship = iota
+	otherHistory           // a file of the View has other bytes now
+	strangers              // no file of the View is left
+	olderThanKnown         // nothing is as new as the View
+)
+
+// compare tells whether the replica listed is the one that v was read from. Files never change, except that a
+// snapshot may be written again: so a file with other bytes under a known name means another history. So does, as far
+// as anyone can tell, that none of the known files is left.
+func (c *Catalog) compare(v *View) kinship {
+	seen := false
+	for _, f := range v.Files() {
+		now := c.named(f)
+		switch {
+		case now == nil:
+		case now.id() == f.id():
+			seen = true
+		case f.Level != SnapshotLevel:
+			return otherHistory
+		}
+	}
+	switch {
+	case c.Max() < v.TXID:
+		return olderThanKnown
+	case !seen:
+		return strangers
+	}
+	return sameHistory
+}
+
+// outdated reports whether v should move to other files: some of its own are gone, or there are too many.
+func (v *View) outdated(c *Catalog) bool {
+	files := v.Files()
+	if len(files) > maxSegments {
+		return true
+	}
+	for _, f := range files {
+		if now := c.named(f); c.Complete && (now == nil || now.id() != f.id()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Run polls until ctx ends. It slows down while nobody calls Wake and nothing happens.
+func (t *Tracker) Run(ctx context.Context) {
+	if t.PollInterval() < 0 {
+		<-ctx.Done()
+		return
+	}
+	pace := newPace(t.PollInterval())
+	timer := time.NewTimer(pace.next())
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.poke:
+			pace.wake()
+		case <-timer.C:
+		}
+		before, failed := t.View(), t.State().Err != nil
+		err := t.Poll(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		t.logPoll(ctx, err, failed)
+		switch {
+		case err != nil:
+			pace.fail()
+		case t.View() != before || failed:
+			pace.wake()
+		}
+		pace.set(t.PollInterval())
+		timer.Reset(pace.next())
+	}
+}
+
+// logPoll tells when polling begins to fail and when it works again.
+func (t *Tracker) logPoll(ctx context.Context, err error, failedBefore bool) {
+	switch {
+	case err != nil && !failedBefore:
+		t.opts.Log.LogAttrs(ctx, slog.LevelWarn, "poll failed; readers keep the last view",
+			slog.String("txid", t.View().TXID.String()), slog.Any("err", err))
+	case err == nil && failedBefore:
+		t.opts.Log.LogAttrs(ctx, slog.LevelInfo, "polling works again", slog.String("txid", t.View().TXID.String()))
+	}
+}
+
+// Wake makes Run poll now. It never blocks.
+func (t *Tracker) Wake() {
+	select {
+	case t.poke <- struct{}{}:
+	default:
+	}
+}
+
+// WaitFor returns as soon as the head is at txid or later. Run must be running. While it waits it asks for polls ten times as often.
+func (t *Tracker) WaitFor(ctx context.Context, txid TXID) error {
+	every := max(t.PollInterval()/10, 10*time.Millisecond)
+	timer := time.NewTimer(every)
+	defer timer.Stop()
+	for {
+		t.mu.Lock()
+		news := t.news
+		t.mu.Unlock()
+		if t.View().TXID >= txid {
+			return nil
+		}
+		t.Wake()
+		timer.Reset(every)
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for txid %s, at %s: %w", txid, t.View().TXID, ctx.Err())
+		case <-news:
+		case <-timer.C:
+		}
+	}
+}

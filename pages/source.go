@@ -1,0 +1,108 @@
+package pages
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/objstore"
+)
+
+// ErrBudget: a statement would need more requests than it may make.
+var ErrBudget = errors.New("request budget of the statement is used up")
+
+// Rehomer finds the pages of a View in other files, when one of its files is gone. An *index.Tracker is one.
+type Rehomer interface {
+	Rehome(ctx context.Context, v *index.View, gone *index.File) error
+}
+
+// Source reads the pages of one replica. It is safe for concurrent use.
+type Source struct {
+	store   objstore.RangeReader
+	rehomer Rehomer
+	cache   *Cache
+	owner   uint32
+
+	ctx    context.Context // of all fetches; ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu       sync.Mutex
+	flights  map[key]*flight      // fetches under way, by every page they will bring; guarded by mu
+	readers  map[*Reader]struct{} // open ones; guarded by mu
+	retired  Stats                // of closed readers; guarded by mu
+	closed   bool                 // guarded by mu
+	fetched  atomic.Int64
+	ahead    atomic.Int64
+	rehomed  atomic.Int64
+	bytes    atomic.Int64
+	maxAhead atomic.Int64
+}
+
+// Stats are plain numbers since the Source was made.
+type Stats struct {
+	Hits      int64 // pages found in the cache
+	Misses    int64 // pages that had to be fetched, or waited for
+	Fetches   int64 // requests for pages
+	Ahead     int64 // of these, requests nobody waited for when they began
+	Bytes     int64 // bytes of frames fetched
+	Rehomings int64 // times that a file had gone and its pages were looked for in others
+}
+
+// NewSource returns a Source on the replica behind store, whose keys are those below the replica's prefix. Close it.
+func NewSource(store objstore.RangeReader, rehomer Rehomer, cache *Cache) *Source {
+	s := &Source{
+		store: store, rehomer: rehomer, cache: cache, owner: cache.owners.Add(1),
+		flights: make(map[key]*flight), readers: make(map[*Reader]struct{}),
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.maxAhead.Store(defaultMaxAhead)
+	return s
+}
+
+// Admit keeps the bytes of pages that came with indexes. It is an index.Options.OnLoad.
+func (s *Source) Admit(_ *index.View, blobs []index.Blob) {
+	for i := len(blobs) - 1; i >= 0; i-- { // oldest first, so that the newest stay longest
+		s.cache.putRaw(s.fileKey(blobs[i].File), blobs[i])
+	}
+}
+
+func (s *Source) fileKey(f *index.File) fileKey {
+	return fileKey{s.owner, f.Level, f.Min, f.Max, f.ETag}
+}
+
+func (s *Source) key(v *index.View, pgno uint32, version index.TXID) key {
+	return key{s.owner, v.History, pgno, version}
+}
+
+// SetMaxAhead bounds the bytes that one reader may have fetched ahead of what was asked for. Zero turns read-ahead off.
+func (s *Source) SetMaxAhead(n int64) { s.maxAhead.Store(n) }
+
+// MaxAhead is the bound SetMaxAhead has set.
+func (s *Source) MaxAhead() int64 { return s.maxAhead.Load() }
+
+// Stats returns the counts of all readers, closed ones too.
+func (s *Source) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.retired
+	for r := range s.readers {
+		st.Hits += r.hits.Load()
+		st.Misses += r.misses.Load()
+	}
+	st.Fetches, st.Ahead = s.fetched.Load(), s.ahead.Load()
+	st.Bytes, st.Rehomings = s.bytes.Load(), s.rehomed.Load()
+	return st
+}
+
+// Close cancels what is under way, waits for it, and forgets the replica's pages. Readers fail from now on.
+func (s *Source) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+	s.cache.drop(s.owner)
+}
