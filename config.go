@@ -1,0 +1,233 @@
+package litefss3
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/litefs-s3/litefs-s3/internal/nearest"
+	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/objstore/s3store"
+)
+
+// Defaults of Config.
+const (
+	DefaultPollInterval = time.Second
+	DefaultCacheSize    = 64 << 20
+)
+
+// Config says which replica to open, and how. What the URI of an open gives comes first, then the Config of [Register], then the
+// environment.
+type Config struct {
+	// ReplicaURL is where the replica lies: s3://bucket/path, file:///directory, or https://host/path (read-only). Its query
+	// may hold the S3 settings that Litestream's URLs have: endpoint, region, force-path-style and so on.
+	ReplicaURL string
+
+	// Store, when not nil, is used instead of what ReplicaURL says; keys begin below the replica's prefix ("0000/…").
+	// ReplicaURL is then a mere name.
+	Store objstore.Store
+
+	// S3, when not nil, changes the S3 settings after the URL has been read: a credentials provider, an HTTP client.
+	S3 func(*s3store.Config)
+
+	// PollInterval is the time between two looks for news. Zero is one second, negative never.
+	PollInterval time.Duration
+
+	// CacheSize is the bytes of pages that the process keeps in memory, for all replicas together. Zero leaves it as it is:
+	// 64 MiB, or what was set last.
+	CacheSize int64
+
+	// MaxPrefetchPages bounds what one connection reads ahead. Zero is 16 MiB worth of pages, negative none.
+	MaxPrefetchPages int
+
+	// MaxReqsPerQuery makes a transaction fail that needs more requests. Zero is no limit.
+	MaxReqsPerQuery int64
+
+	// StaleAfter makes a transaction fail that begins longer than this after the last good poll. Zero is never.
+	StaleAfter time.Duration
+
+	// Logger gets one line per event an operator would retell. Nil discards.
+	Logger *slog.Logger
+
+	logLevel, logFile string // as the URI or the environment gave them
+}
+
+// setting is one name that users type.
+type setting struct {
+	name string // URI parameter
+	env  string // environment variable; empty if there is none
+	set  func(c *Config, value string) error
+}
+
+var settings = []setting{
+	{"replica_url", "LITESTREAM_REPLICA_URL", func(c *Config, v string) error {
+		c.ReplicaURL = v
+		return nil
+	}},
+	{"poll_interval", "LITESTREAM_POLL_INTERVAL", func(c *Config, v string) error {
+		return parseDuration(v, &c.PollInterval)
+	}},
+	{"cache_size", "LITESTREAM_CACHE_SIZE", func(c *Config, v string) error {
+		return parseBytes(v, &c.CacheSize)
+	}},
+	{"max_prefetch_pages", "", func(c *Config, v string) error {
+		n, err := parseCount(v)
+		c.MaxPrefetchPages = int(n)
+		if err == nil && n == 0 {
+			c.MaxPrefetchPages = -1 // 0 is a wish here, and not the zero value
+		}
+		return err
+	}},
+	{"max_reqs_per_query", "", func(c *Config, v string) (err error) {
+		c.MaxReqsPerQuery, err = parseCount(v)
+		return err
+	}},
+	{"stale_after", "", func(c *Config, v string) error {
+		return parseDuration(v, &c.StaleAfter)
+	}},
+	{"log_level", "LITESTREAM_LOG_LEVEL", func(c *Config, v string) error {
+		c.logLevel = v
+		return new(slog.Level).UnmarshalText([]byte(v))
+	}},
+	{"log_file", "LITESTREAM_LOG_FILE", func(c *Config, v string) error {
+		c.logFile = v
+		return nil
+	}},
+}
+
+// fromEnvironment is the Config that the environment gives.
+func fromEnvironment() (Config, error) {
+	var c Config
+	for _, s := range settings {
+		value := os.Getenv(s.env)
+		if s.env == "" || value == "" {
+			continue
+		}
+		if err := s.set(&c, value); err != nil {
+			return c, fmt.Errorf("%s=%q: %w", s.env, value, err)
+		}
+	}
+	return c, nil
+}
+
+// apply lays the parameters of a URI over c. Those of S3 go into the replica's URL.
+func (c *Config) apply(params url.Values) error {
+	s3 := url.Values{}
+	for name, values := range params {
+		i := slices.IndexFunc(settings, func(s setting) bool { return s.name == name })
+		switch {
+		case len(values) > 1:
+			return fmt.Errorf("parameter %s is given %d times; give it once", name, len(values))
+		case i >= 0:
+			if err := settings[i].set(c, values[0]); err != nil {
+				return fmt.Errorf("parameter %s=%q: %w", name, values[0], err)
+			}
+		case slices.Contains(s3store.Parameters(), strings.ReplaceAll(name, "_", "-")):
+			s3.Set(name, values[0])
+		default:
+			return fmt.Errorf("unknown parameter %q%s", name, nearest.Hint(name, parameterNames()))
+		}
+	}
+	if len(s3) == 0 {
+		return nil
+	}
+	u, err := url.Parse(c.ReplicaURL)
+	if err != nil {
+		return fmt.Errorf("replica_url %q is no URL; it looks like s3://bucket/path", redact(c.ReplicaURL))
+	}
+	q := u.Query()
+	for name, values := range s3 {
+		q[name] = values
+	}
+	u.RawQuery = q.Encode()
+	c.ReplicaURL = u.String()
+	return nil
+}
+
+// parameterNames are all names that a URI may hold.
+func parameterNames() []string {
+	names := slices.Concat([]string{"time", "txid", "vfs", "mode", "immutable", "_pragma", "_txlock", "_timefmt"}, s3store.Parameters())
+	for _, s := range settings {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// logger returns where log lines go, and what to close when they no longer do.
+func (c *Config) logger() (*slog.Logger, io.Closer, error) {
+	if c.Logger != nil {
+		return c.Logger, nil, nil
+	}
+	if c.logLevel == "" && c.logFile == "" {
+		return slog.New(slog.DiscardHandler), nil, nil
+	}
+	var level slog.Level // info
+	if c.logLevel != "" {
+		if err := level.UnmarshalText([]byte(c.logLevel)); err != nil {
+			return nil, nil, fmt.Errorf("log_level=%q: it is debug, info, warn or error", c.logLevel)
+		}
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	if c.logFile == "" {
+		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil, nil
+	}
+	f, err := os.OpenFile(c.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("log_file: %w", err)
+	}
+	return slog.New(slog.NewTextHandler(f, opts)), f, nil
+}
+
+// parseDuration reads Go's syntax or whole seconds.
+func parseDuration(text string, to *time.Duration) error {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		n, nerr := strconv.ParseInt(text, 10, 32)
+		if nerr != nil {
+			return fmt.Errorf("not a duration; write 500ms, 1s, 5m, or whole seconds")
+		}
+		d = time.Duration(n) * time.Second
+	}
+	if d <= 0 {
+		return fmt.Errorf("a duration above zero is needed, like 1s")
+	}
+	*to = d
+	return nil
+}
+
+// parseBytes reads a size like 64MiB, 10 MB or 1048576.
+func parseBytes(text string, to *int64) error {
+	n, err := humanize.ParseBytes(text)
+	if err != nil || n > 1<<50 {
+		return fmt.Errorf("not a size; write 64MiB, 10MB or a number of bytes")
+	}
+	*to = int64(n)
+	return nil
+}
+
+func parseCount(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || n < 0 {
+		return 0, fmt.Errorf("not a count; write a whole number, 0 or more")
+	}
+	return n, nil
+}
+
+// redact leaves of a URL what may be seen: no user, no password, no query.
+func redact(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		scheme, _, _ := strings.Cut(raw, ":")
+		return scheme + ":…"
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}

@@ -1,0 +1,108 @@
+package litefss3
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/ncruces/go-sqlite3/driver"
+
+	"github.com/litefs-s3/litefs-s3/vfs"
+)
+
+// VFS is the name to give in a URI: file:app.db?vfs=litefs-s3.
+const VFS = "litefs-s3"
+
+func init() {
+	fromEnvironmentOnce() // the environment is read when the program starts, and not when it opens
+	vfs.Register(VFS, connect)
+}
+
+// fromEnvironmentOnce is the Config of the environment as it was when the program started.
+var fromEnvironmentOnce = sync.OnceValues(fromEnvironment)
+
+// Register gives a replica a name: file:NAME?vfs=litefs-s3 opens it with c. A second call with the same name
+// replaces the first for later opens. The parameters of a URI still come before what c says.
+func Register(name string, c Config) error {
+	if name == "" {
+		return errors.New("a replica needs a name to be registered")
+	}
+	if c.ReplicaURL == "" && c.Store == nil {
+		return fmt.Errorf("replica %q needs a ReplicaURL or a Store", name)
+	}
+	names.mu.Lock()
+	defer names.mu.Unlock()
+	names.conf[name] = c
+	return nil
+}
+
+// Unregister takes back a name. What is open stays open.
+func Unregister(name string) {
+	names.mu.Lock()
+	defer names.mu.Unlock()
+	delete(names.conf, name)
+}
+
+// OpenDB returns a pool of connections on the replica that c describes. Nothing is opened before the first use: Ping
+// tells whether it can be.
+func OpenDB(c Config) (*sql.DB, error) {
+	name := fmt.Sprintf("%p", new(int)) // no other name can be the same while this one is registered
+	if err := Register(name, c); err != nil {
+		return nil, err
+	}
+	db, err := driver.Open("file:" + name + "?vfs=" + VFS)
+	if err != nil {
+		Unregister(name)
+	}
+	return db, err
+}
+
+// over lays c over base: what c leaves at zero is taken from base.
+func (c Config) over(base Config) Config {
+	if c.ReplicaURL == "" && c.Store == nil {
+		c.ReplicaURL = base.ReplicaURL
+	}
+	if c.PollInterval == 0 {
+		c.PollInterval = base.PollInterval
+	}
+	if c.CacheSize == 0 {
+		c.CacheSize = base.CacheSize
+	}
+	if c.Logger == nil {
+		c.logLevel, c.logFile = base.logLevel, base.logFile
+	}
+	return c
+}
+
+func (c Config) withDefaults() Config {
+	if c.PollInterval == 0 {
+		c.PollInterval = DefaultPollInterval
+	}
+	return c
+}
+
+// identity tells whether two opens mean the same replica seen with the same eyes.
+func (c Config) identity() string {
+	return fmt.Sprintf("%s|%p|%p", c.ReplicaURL, c.Store, c.S3)
+}
+
+// agrees returns an error when other wants something different of what all connections of a replica share.
+func (c Config) agrees(other Config) error {
+	for _, s := range []struct {
+		name       string
+		here, want any
+	}{
+		{"poll_interval", c.PollInterval, other.PollInterval},
+		{"stale_after", c.StaleAfter, other.StaleAfter},
+		{"max_prefetch_pages", c.MaxPrefetchPages, other.MaxPrefetchPages},
+		{"log_level", c.logLevel, other.logLevel},
+		{"log_file", c.logFile, other.logFile},
+	} {
+		if s.here != s.want {
+			return fmt.Errorf("%s is open in this process already with %s=%v, and all its connections share that; this open wants %v",
+				redact(c.ReplicaURL), s.name, s.here, s.want)
+		}
+	}
+	return nil
+}

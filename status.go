@@ -1,0 +1,117 @@
+package litefss3
+
+import (
+	"errors"
+	"time"
+
+	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/vfs"
+)
+
+// Status is what PRAGMA litestream_status tells, as JSON.
+type Status struct {
+	Replica  string `json:"replica"`
+	Health   string `json:"health"` // "ok", or what is wrong in a word: "stale", "gap", "unreachable", "corrupt", "replaced"
+	Error    string `json:"error,omitempty"`
+	Position struct {
+		TXID     string    `json:"txid"`
+		Time     time.Time `json:"time"`                 // of its newest transaction, by the writer's clock
+		Asked    string    `json:"asked,omitempty"`      // the time that was set
+		PageSize uint32    `json:"page_size"`            // bytes
+		Pages    uint32    `json:"pages"`                // database size
+		Bytes    int64     `json:"bytes"`                // the same in bytes
+		Files    int       `json:"files"`                // LTX files it is read from
+		Table    int64     `json:"page_table_bytes"`     // memory of the page table
+		LastErr  string    `json:"last_error,omitempty"` // of this connection
+	} `json:"position"`
+	Following struct {
+		TXID      string  `json:"txid"`     // newest View
+		Known     string  `json:"known"`    // newest TXID seen in the bucket
+		Behind    uint64  `json:"behind"`   // TXIDs known but not in the newest View
+		Lag       float64 `json:"lag"`      // seconds since the last good poll
+		DataAge   float64 `json:"data_age"` // seconds since the newest transaction
+		Poll      string  `json:"poll_interval"`
+		Histories uint32  `json:"histories_replaced"`
+	} `json:"following"`
+	Cache struct {
+		Budget    int64 `json:"budget_bytes"` // of the process
+		Used      int64 `json:"used_bytes"`   // by the process
+		Hits      int64 `json:"hits"`         // of this replica, as the rest
+		Misses    int64 `json:"misses"`
+		Fetches   int64 `json:"fetches"`
+		Ahead     int64 `json:"fetched_ahead"`
+		Rehomings int64 `json:"rehomings"`
+	} `json:"cache"`
+	Requests struct {
+		Get      int64   `json:"get"`
+		List     int64   `json:"list"`
+		Put      int64   `json:"put"`
+		Delete   int64   `json:"delete"`
+		NotFound int64   `json:"not_found"` // gets that met nothing: how a follower asks for news
+		Errors   int64   `json:"errors"`
+		Bytes    int64   `json:"bytes_in"`
+		Waves    int64   `json:"waves"`             // requests that had to wait for another
+		Dollars  float64 `json:"estimated_dollars"` // by the prices of AWS S3 Standard, us-east-1; transfer not counted
+	} `json:"requests"`
+}
+
+// Prices of AWS S3 Standard in us-east-1, dollars a request, 2025.
+const (
+	priceGet  = 0.0004 / 1000
+	priceList = 0.005 / 1000 // and PUT
+)
+
+func (d *database) status(p vfs.Position) Status {
+	var s Status
+	now := time.Now()
+	state, head := d.tracker.State(), d.tracker.View()
+	s.Replica = d.name
+	s.Health = d.health(state, now)
+	if state.Err != nil {
+		s.Error = state.Err.Error()
+	}
+
+	base, layers := p.View.TableBytes()
+	s.Position.TXID, s.Position.Time, s.Position.Asked = p.View.TXID.String(), p.View.Time, p.Time
+	s.Position.PageSize, s.Position.Pages = p.View.PageSize, p.View.Commit
+	s.Position.Bytes = int64(p.View.Commit) * int64(p.View.PageSize)
+	s.Position.Files, s.Position.Table = len(p.View.Files()), base+layers
+	if p.Err != nil {
+		s.Position.LastErr = p.Err.Error()
+	}
+
+	s.Following.TXID, s.Following.Known = head.TXID.String(), max(state.Known, head.TXID).String()
+	s.Following.Behind = uint64(max(state.Known, head.TXID) - head.TXID)
+	s.Following.Lag = now.Sub(state.LastGood).Seconds()
+	s.Following.DataAge = max(now.Sub(head.Time).Seconds(), 0)
+	s.Following.Poll, s.Following.Histories = d.tracker.PollInterval().String(), state.Histories
+
+	st := d.source.Stats()
+	s.Cache.Budget, s.Cache.Used = cache.Budget(), cache.Used()
+	s.Cache.Hits, s.Cache.Misses = st.Hits, st.Misses
+	s.Cache.Fetches, s.Cache.Ahead, s.Cache.Rehomings = st.Fetches, st.Ahead, st.Rehomings
+
+	m := d.metrics.Stats()
+	s.Requests.Get, s.Requests.List, s.Requests.Put, s.Requests.Delete = m.Gets, m.Lists, m.Puts, m.Deletes
+	s.Requests.NotFound, s.Requests.Errors = m.NotFound, m.Errors
+	s.Requests.Bytes, s.Requests.Waves = m.BytesIn, m.Waves
+	s.Requests.Dollars = float64(m.Gets)*priceGet + float64(m.Lists+m.Puts)*priceList
+	return s
+}
+
+// health says in a word how well the replica is followed.
+func (d *database) health(state index.State, now time.Time) string {
+	switch {
+	case errors.Is(state.Err, index.ErrGap):
+		return "gap"
+	case errors.Is(state.Err, index.ErrCorrupt):
+		return "corrupt"
+	case errors.Is(state.Err, index.ErrHistoryChanged), errors.Is(state.Err, index.ErrNoReplica):
+		return "replaced"
+	case state.Err != nil:
+		return "unreachable"
+	case d.poll > 0 && now.Sub(state.LastGood) > max(10*d.tracker.PollInterval(), 30*time.Second):
+		return "stale"
+	}
+	return "ok"
+}

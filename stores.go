@@ -1,0 +1,84 @@
+package litefss3
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"path/filepath"
+	"strings"
+
+	"github.com/litefs-s3/litefs-s3/internal/nearest"
+	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/objstore/s3store"
+)
+
+// maxRequests is how many requests the process has under way at once, all replicas together.
+const maxRequests = 64
+
+var requests = objstore.NewLimiter(maxRequests)
+
+// openStore returns the backend that holds the replica, with keys that begin below its prefix.
+func openStore(ctx context.Context, c Config) (objstore.Store, error) {
+	if c.Store != nil {
+		return c.Store, nil
+	}
+	scheme, _, ok := strings.Cut(c.ReplicaURL, ":")
+	if !ok {
+		return nil, fmt.Errorf("replica_url has no scheme; it looks like s3://bucket/path, file:///directory or https://host/path")
+	}
+	switch scheme {
+	case "s3":
+		return openS3(ctx, c)
+	}
+	return nil, fmt.Errorf("replica_url has the unknown scheme %q%s", scheme, nearest.Hint(scheme, []string{"s3", "file", "https", "http"}))
+}
+
+func openS3(ctx context.Context, c Config) (objstore.Store, error) {
+	conf, prefix, err := s3store.ParseURL(c.ReplicaURL)
+	if err != nil {
+		return nil, err
+	}
+	if c.S3 != nil {
+		c.S3(&conf)
+	}
+	store, err := s3store.Open(ctx, conf)
+	if err != nil {
+		return nil, err
+	}
+	return objstore.WithPrefix(store, prefix), nil
+}
+
+// directory is the folder that a file URL names: file:///absolute/path, or file:relative/path.
+func directory(raw string) (string, error) {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("replica_url is no URL; it looks like file:///directory")
+	case u.RawQuery != "":
+		return "", fmt.Errorf("a file URL takes no parameters, and this one has ?%s", u.RawQuery)
+	case u.Host != "" && u.Host != "localhost":
+		return "", fmt.Errorf("a file URL has no host, and this one has %q; write file:///directory with three slashes, "+
+			"or file:directory for a relative one", u.Host)
+	}
+	dir := u.Path
+	if u.Opaque != "" {
+		dir, err = url.PathUnescape(u.Opaque)
+	}
+	if err != nil || dir == "" {
+		return "", fmt.Errorf("replica_url names no directory; it looks like file:///directory")
+	}
+	return filepath.FromSlash(dir), nil
+}
+
+// decorate puts retries, the limit of the process and counters around a backend. What is counted are requests on the wire.
+func decorate(backend objstore.Store, log *slog.Logger) (objstore.Store, *objstore.Metrics) {
+	metrics := objstore.NewMetrics(backend)
+	store := objstore.Retry(requests.Limit(metrics), objstore.RetryOptions{
+		OnRetry: func(f objstore.Failure) {
+			log.LogAttrs(context.Background(), slog.LevelDebug, "request failed; trying again", slog.String("op", f.Op),
+				slog.String("key", f.Key), slog.Int("attempt", f.Attempt), slog.Duration("delay", f.Delay), slog.Any("err", f.Err))
+		},
+	})
+	return store, metrics
+}
