@@ -1,0 +1,237 @@
+package s3store
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+
+	smithy "github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
+)
+
+// ResponseError is an answer of the server that is not a success. Its text holds no secrets.
+type ResponseError struct {
+	Status  int    // HTTP
+	Code    string // S3's, such as "NoSuchKey"; may be empty
+	Message string // S3's, shortened, or nothing
+	Advice  string // what to do about it, or nothing
+	kind    error  // a sentinel of objstore, or nil
+}
+
+func (e *ResponseError) Error() string {
+	var b strings.Builder
+	if e.kind != nil {
+		fmt.Fprintf(&b, "%v: ", e.kind)
+	}
+	fmt.Fprintf(&b, "status %d", e.Status)
+	if e.Code != "" {
+		fmt.Fprintf(&b, " %s", e.Code)
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, ": %s", e.Message)
+	}
+	if e.Advice != "" {
+		fmt.Fprintf(&b, " (%s)", e.Advice)
+	}
+	return b.String()
+}
+
+func (e *ResponseError) Unwrap() error { return e.kind }
+
+// errUnordered is why a store cannot hold a replica.
+var errUnordered = fmt.Errorf("replicas need listings in the order of keys: %w", objstore.ErrUnsupported)
+
+// fail turns whatever the SDK returned into the error of op on key. It keeps nothing of the SDK's own error, which
+// may quote headers and URLs.
+func (s *Store) fail(ctx context.Context, op, key string, err error) error {
+	return &objstore.OpError{Op: op, Key: key, Err: s.translate(ctx, err)}
+}
+
+func (s *Store) translate(ctx context.Context, err error) error {
+	var (
+		response *smithyhttp.ResponseError
+		creds    *credentialsError
+		own      *ownError
+	)
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &own):
+		return own.err
+	case errors.As(err, &creds):
+		return fmt.Errorf("credentials could not be renewed: %s: %w", s.redact(creds.err.Error()), objstore.ErrTemporary)
+	case errors.As(err, &response) && response.Response != nil && response.Response.StatusCode >= 300:
+		return s.responseError(response, err)
+	}
+	return s.networkError(err)
+}
+
+// ownError is an error made in this package that has passed through the SDK, or is to be reported as it is.
+type ownError struct{ err error }
+
+func (e *ownError) Error() string { return e.err.Error() }
+
+func (s *Store) responseError(response *smithyhttp.ResponseError, err error) error {
+	e := &ResponseError{Status: response.Response.StatusCode}
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		e.Code, e.Message = s.redact(api.ErrorCode()), s.redact(api.ErrorMessage())
+	}
+	if e.Code == "UnknownError" || strings.EqualFold(e.Code, http.StatusText(e.Status)) {
+		e.Code = ""
+	}
+	e.kind, e.Advice = classify(e.Status, e.Code)
+	if region := response.Response.Header.Get("X-Amz-Bucket-Region"); region != "" && region != s.region() && wrongRegion(e) {
+		e.Advice = fmt.Sprintf("the bucket is in region %.40s and the request went to %s: set region=%.40[1]s", s.redact(region), s.region())
+	}
+	return e
+}
+
+// wrongRegion says whether the error is one that a request sent to another region than the bucket's meets.
+func wrongRegion(e *ResponseError) bool {
+	return e.Status == http.StatusMovedPermanently || e.Status == http.StatusTemporaryRedirect ||
+		e.Code == "AuthorizationHeaderMalformed" || e.Code == "IllegalLocationConstraintException"
+}
+
+// What to do about answers that name their cause badly.
+const (
+	adviceKeys     = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+	adviceExpired  = "get new temporary credentials"
+	adviceClock    = "set the clock of this machine"
+	adviceRights   = "grant s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket; without the last one S3 says this of every missing object"
+	adviceRedirect = "set region or endpoint to where the bucket is"
+)
+
+// classify says what an answer means to callers. Codes come first: stores disagree about statuses.
+func classify(status int, code string) (kind error, advice string) {
+	switch code {
+	case "NoSuchBucket":
+		return objstore.ErrNoBucket, "create the bucket or correct its name"
+	case "NoSuchKey", "NotFound":
+		return objstore.ErrNotFound, ""
+	case "InvalidAccessKeyId", "SignatureDoesNotMatch":
+		return objstore.ErrAccess, adviceKeys
+	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken":
+		return objstore.ErrAccess, adviceExpired
+	case "AccessDenied", "AllAccessDisabled", "AccountProblem":
+		return objstore.ErrAccess, adviceRights
+	case "RequestTimeTooSkewed":
+		return objstore.ErrAccess, adviceClock
+	case "PreconditionFailed":
+		return objstore.ErrChanged, ""
+	case "InvalidRange":
+		return objstore.ErrShortObject, ""
+	case "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
+		return nil, adviceRedirect
+	case "NotImplemented", "MethodNotAllowed":
+		return objstore.ErrUnsupported, ""
+	case "SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "RequestCanceled", "InternalError", "ServiceUnavailable",
+		"ConditionalRequestConflict", "OperationAborted", "IncompleteBody", "TooManyRequests", "Throttling":
+		return objstore.ErrTemporary, ""
+	}
+	return classifyStatus(status)
+}
+
+func classifyStatus(status int) (kind error, advice string) {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return objstore.ErrAccess, adviceRights
+	case http.StatusNotFound:
+		return objstore.ErrNotFound, ""
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return nil, adviceRedirect
+	case http.StatusPreconditionFailed:
+		return objstore.ErrChanged, ""
+	case http.StatusRequestedRangeNotSatisfiable:
+		return objstore.ErrShortObject, ""
+	case http.StatusNotImplemented, http.StatusMethodNotAllowed:
+		return objstore.ErrUnsupported, ""
+	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
+		return objstore.ErrTemporary, ""
+	}
+	if status >= 500 {
+		return objstore.ErrTemporary, ""
+	}
+	return nil, ""
+}
+
+// networkError is for requests that got no answer, or one that made no sense. Most of that may pass.
+func (s *Store) networkError(err error) error {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, wire.ErrStalled):
+		return fmt.Errorf("%w for %v: %w", wire.ErrStalled, s.cfg.StallTimeout, objstore.ErrTemporary)
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("%s; name its authority in ca-file or AWS_CA_BUNDLE", s.redact(untrusted.Error()))
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return errors.New("the server speaks plain http; write the endpoint with http://")
+	}
+	return fmt.Errorf("%s: %w", s.redact(networkText(err)), objstore.ErrTemporary)
+}
+
+// networkText is the innermost part of err that says something, without URLs.
+func networkText(err error) string {
+	var (
+		urlErr *url.Error
+		opErr  *net.OpError
+		tooBad *smithy.DeserializationError
+	)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		return "timed out"
+	case errors.As(err, &opErr):
+		return opErr.Error()
+	case errors.As(err, &urlErr):
+		return urlErr.Err.Error()
+	case errors.As(err, &tooBad):
+		return "the answer makes no sense: " + tooBad.Err.Error()
+	}
+	return err.Error()
+}
+
+// statusOf returns the HTTP status an error of the SDK stands for, or 0.
+func statusOf(err error) int {
+	var response *smithyhttp.ResponseError
+	if !errors.As(err, &response) || response.Response == nil {
+		return 0
+	}
+	return response.Response.StatusCode
+}
+
+// codeOf returns the S3 code of an error of the SDK, or nothing.
+func codeOf(err error) string {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return ""
+	}
+	return api.ErrorCode()
+}
+
+// signature matches what SigV4 leaves in headers and URLs.
+var signature = regexp.MustCompile(`(?i)(signature|credential|security-token)(=|%3d|: ?)[^\s&,"'<]+`)
+
+// maxMessage bounds what is repeated of a server's words.
+const maxMessage = 300
+
+// redact takes secrets and line breaks out of text that a server or a library wrote, and shortens it.
+func (s *Store) redact(text string) string {
+	if secrets := s.secrets.Load(); secrets != nil {
+		text = secrets.Replace(text)
+	}
+	text = signature.ReplaceAllString(text, "$1$2[redacted]")
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxMessage {
+		text = strings.ToValidUTF8(text[:maxMessage], "") + "…"
+	}
+	return text
+}
