@@ -2,11 +2,13 @@ package litefss3
 
 import (
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
-	"github.com/ncruces/go-sqlite3/driver"
+	sqlite "github.com/ncruces/go-sqlite3/driver"
 
 	"github.com/litefs-s3/litefs-s3/vfs"
 )
@@ -47,15 +49,42 @@ func Unregister(name string) {
 // OpenDB returns a pool of connections on the replica that c describes. Nothing is opened before the first use: Ping
 // tells whether it can be.
 func OpenDB(c Config) (*sql.DB, error) {
-	name := fmt.Sprintf("%p", new(int)) // no other name can be the same while this one is registered
+	name := fmt.Sprintf("%s-pool-%d", VFS, pools.Add(1))
 	if err := Register(name, c); err != nil {
 		return nil, err
 	}
-	db, err := driver.Open("file:" + name + "?vfs=" + VFS)
+	conn, err := new(sqlite.SQLite).OpenConnector("file:" + name + "?vfs=" + VFS)
 	if err != nil {
 		Unregister(name)
+		return nil, err
 	}
-	return db, err
+	return sql.OpenDB(&connector{Connector: conn, name: name}), nil
+}
+
+// pools counts the calls of OpenDB, so that each has a name of its own.
+var pools atomic.Int64
+
+// connector gives back the name of its pool when the pool is closed.
+type connector struct {
+	driver.Connector
+	name string
+}
+
+func (c *connector) Close() error {
+	Unregister(c.name)
+	return nil
+}
+
+// Cause returns the Go error behind the last error that a connection has met on this VFS, for SQLite itself only hands its
+// code to the caller. schema is "main", or the name of an attached database. Nil means none, or that schema is not on this VFS.
+func Cause(conn *sql.Conn, schema string) (cause error) {
+	err := conn.Raw(func(c any) error {
+		if c, ok := c.(sqlite.Conn); ok {
+			cause, _ = vfs.Cause(c.Raw(), schema)
+		}
+		return nil
+	})
+	return errors.Join(cause, err)
 }
 
 // over lays c over base: what c leaves at zero is taken from base.

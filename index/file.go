@@ -3,8 +3,6 @@ package index
 import (
 	"cmp"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/superfly/ltx"
@@ -62,19 +60,32 @@ func sameName(a, b *File) bool {
 
 // ParseKey reads a key below the replica's prefix. ok is false for every key that is not an LTX file of a level.
 func ParseKey(key string) (level int, min, max TXID, ok bool) {
-	dir, name, found := strings.Cut(key, "/")
-	if !found || len(dir) != 4 {
+	const keyLen = len("0000/0000000000000001-0000000000000001.ltx")
+	if len(key) != keyLen || key[4] != '/' || key[21] != '-' || key[38:] != ".ltx" {
 		return 0, 0, 0, false
 	}
-	n, err := strconv.ParseUint(dir, 16, 16)
-	if err != nil || n > MaxLevel || dir != strings.ToLower(dir) {
+	n, ok0 := parseHex(key[:4])
+	lo, ok1 := parseHex(key[5:21])
+	hi, ok2 := parseHex(key[22:38])
+	if !ok0 || !ok1 || !ok2 || n > MaxLevel || lo == 0 || hi < lo {
 		return 0, 0, 0, false
 	}
-	min, max, err = ltx.ParseFilename(name)
-	if err != nil || min == 0 || max < min {
-		return 0, 0, 0, false
+	return int(n), TXID(lo), TXID(hi), true
+}
+
+// parseHex reads at most 16 hex digits, in lower case.
+func parseHex(s string) (n uint64, ok bool) {
+	for _, c := range []byte(s) {
+		switch {
+		case '0' <= c && c <= '9':
+			n = n<<4 | uint64(c-'0')
+		case 'a' <= c && c <= 'f':
+			n = n<<4 | uint64(c-'a'+10)
+		default:
+			return 0, false
+		}
 	}
-	return int(n), min, max, true
+	return n, true
 }
 
 // levelPrefix is what the keys of a level begin with.

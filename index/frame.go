@@ -34,7 +34,7 @@ func DecodeFrame(frame []byte, pgno uint32, dst []byte) error {
 	if len(frame) < frameOverhead {
 		return fmt.Errorf("frame of %d bytes is too short: %w", len(frame), ErrCorrupt)
 	}
-	if got := binary.BigEndian.Uint32(frame); got != pgno {
+	if got := binary.BigEndian.Uint32(frame); got != pgno || pgno == 0 {
 		return fmt.Errorf("frame holds page %d instead of page %d: %w", got, pgno, ErrCorrupt)
 	}
 	switch flags := binary.BigEndian.Uint16(frame[4:]); flags {

@@ -84,7 +84,7 @@ func (t *Tracker) rehome(ctx context.Context, v *View, gone *File) (err error) {
 			return lerr
 		}
 		c.Files = slices.DeleteFunc(c.Files, func(f File) bool { return f.id() == gone.id() })
-		if t.View().History != v.History || c.compare(v) == otherHistory || c.compare(v) == strangers && c.compare(t.View()) != sameHistory {
+		if !t.sameReplica(c, v) {
 			return fmt.Errorf("%w: %s is gone, and what is under the prefix now is another history: %w", ErrViewExpired, gone, ErrHistoryChanged)
 		}
 		err = t.moveTo(ctx, v, newPlanner(c.Files, t.segments.has))
@@ -98,6 +98,23 @@ func (t *Tracker) rehome(ctx context.Context, v *View, gone *File) (err error) {
 		}
 	}
 	return err
+}
+
+// sameReplica reports whether the listing is of the history that v belongs to. When none of its files is left, the head,
+// which was followed from one listing to the next, can still prove it.
+func (t *Tracker) sameReplica(c *Catalog, v *View) bool {
+	marks := t.landmarks()
+	head := t.View()
+	if head.History != v.History {
+		return false
+	}
+	switch c.compare(v, marks) {
+	case otherHistory:
+		return false
+	case strangers:
+		return c.compare(head, marks) == sameHistory
+	}
+	return true
 }
 
 // Timeline is every moment of the replica that could be opened when it was listed.
@@ -140,15 +157,16 @@ func (t *Tracker) listHistory(ctx context.Context) (*Catalog, *View, error) {
 		if err := c.check(); err != nil {
 			return nil, nil, err
 		}
+		marks := t.landmarks()
 		v := t.View()
-		kin := c.compare(v)
+		kin := c.compare(v, marks)
 		if kin == sameHistory || kin == olderThanKnown && attempt == openAttempts {
 			return c, v, nil // older: the writer, or the store's listing, was overtaken by polls
 		}
 		if attempt == openAttempts {
 			return nil, nil, fmt.Errorf("%w while its times were listed; try again", ErrHistoryChanged)
 		}
-		if err := t.Refresh(ctx); err != nil {
+		if err := t.Refresh(ctx); err != nil && !errors.Is(err, ErrGap) {
 			return nil, nil, err
 		}
 	}

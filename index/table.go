@@ -167,8 +167,8 @@ func (t *table) bytes() (base, layers int64) {
 	return base, layers
 }
 
-// versions says as of which TXID the pages of a segment are known, where that is earlier than the segment's own
-// MaxTXID: compaction moved them, it did not make them.
+// versions says as of which TXID the pages of a segment are known, where that is not the segment's own MaxTXID:
+// compaction moved them, it did not make them.
 type versions struct {
 	rest  TXID     // all other pages
 	pgnos []uint32 // ascending
@@ -189,8 +189,8 @@ func (v *versions) set(pgno uint32, txid TXID) {
 // inherit gives t the versions that old knows, where t reads the same content from other files. Both are tables of
 // one history; old is of TXID txid, and t is of txid or later.
 //
-// A page that old knows as of v, v at most b, did not change between v and b when b is at most txid. So in a file of t that
-// ends with b it has the same content: version v.
+// A page that t reads from a file which ends with b did not change after b. When b is at most txid it is what old had at
+// txid: the version that old knows it by, be that before b or after it.
 func (t *table) inherit(old *table, txid TXID) {
 	t.versions = make([]*versions, len(t.segs))
 	number := make(map[fileID]int, len(old.segs))
@@ -222,13 +222,14 @@ func (t *table) indexOf(f *File) int {
 	return slices.IndexFunc(t.segs, func(s *segment) bool { return s.file.id() == f.id() })
 }
 
-// versionsOf returns what t knows of the pages in the segment s of another table.
+// versionsOf returns what t knows of the pages in the segment s of another table. What it says of pages that no table
+// reads from s does not matter.
 func (t *table) versionsOf(s *segment) *versions {
 	v := &versions{rest: s.file.Max}
 	for i := range s.n {
 		pgno := s.pgno(i)
 		if p, ok := t.find(pgno); ok {
-			if known := t.version(p); known < s.file.Max {
+			if known := t.version(p); known != s.file.Max {
 				v.set(pgno, known)
 			}
 		}
@@ -258,10 +259,11 @@ func (t *table) versionsOfBase(s *segment) *versions {
 	for _, pgno := range slices.Compact(changed) {
 		known := s.file.Max
 		if p, ok := t.find(pgno); ok {
-			// A page that changed after s is read from a later segment; within s it is as of s.
-			known = min(known, t.version(p))
+			known = t.version(p)
 		}
-		v.set(pgno, known)
+		if known != v.rest {
+			v.set(pgno, known)
+		}
 	}
 	return v
 }

@@ -68,13 +68,17 @@ type Tracker struct {
 	moving chan struct{} // the same for moving a View to other files
 
 	// What follows is the head mover's; it has turn.
-	listed      time.Time // last listing
-	listedTXID  TXID      // head after it
-	polled      time.Time // last poll that ended well
-	mustList    bool      // the next poll has to list
-	suspected   bool      // the last listing showed less than is known
+	listed     time.Time // last listing
+	listedTXID TXID      // head after it
+	polled     time.Time // last poll that ended well
+	mustList   bool      // the next poll has to list
+	suspected  bool      // the last listing showed less than is known
 
 	segments segmentCache
+
+	// marks are the newest file of each level in the last listing. They outlive those of a View that was made long ago,
+	// and tell the head's history. Published after the head: whoever needs both reads marks first.
+	marks atomic.Pointer[[]File]
 
 	mu   sync.Mutex
 	news chan struct{} // closed and replaced when the head moves; guarded by mu
@@ -106,8 +110,9 @@ func Open(ctx context.Context, store Reader, opts Options) (*Tracker, error) {
 	}
 	now := time.Now()
 	t.listed, t.listedTXID, t.polled, t.mustList = now, h.view.TXID, now, h.gap != nil
-	t.state.Store(&State{LastGood: now, LastList: now, Known: h.known, Err: h.gap})
+	t.state.Store(&State{LastGood: now, LastList: now, Known: h.catalog.Max(), Err: h.gap})
 	t.publish(h.view, h.blobs)
+	t.setLandmarks(h.catalog)
 	return t, nil
 }
 
@@ -128,10 +133,10 @@ func (t *Tracker) State() State { return *t.state.Load() }
 
 // head is the newest View as a listing gives it.
 type head struct {
-	view  *View
-	blobs []Blob
-	known TXID  // the highest TXID of any file
-	gap   error // why view is not at known, or nil
+	view    *View
+	blobs   []Blob
+	catalog *Catalog // that the view was found in
+	gap     error    // why view is not at the end of the catalog, or nil
 }
 
 // openHead builds the newest View from nothing. Files that vanish meanwhile were merged: it lists again.
@@ -178,7 +183,7 @@ func (t *Tracker) build(ctx context.Context, c *Catalog, history uint32) (head, 
 	if err != nil {
 		return head{}, err
 	}
-	return head{view: newView(tab, history), blobs: blobs, known: c.Max(), gap: p.gap(c.Files)}, nil
+	return head{view: newView(tab, history), blobs: blobs, catalog: c, gap: p.gap(c.Files)}, nil
 }
 
 // errPartial asks for a full listing where a short one cannot tell.
@@ -329,7 +334,7 @@ func (t *Tracker) follow(ctx context.Context, c *Catalog) error {
 	if err := c.check(); err != nil {
 		return err
 	}
-	switch kin := c.compare(cur); {
+	switch kin := c.compare(cur, t.landmarks()); {
 	case kin == otherHistory:
 		return t.replace(ctx)
 	case kin != sameHistory && !c.Complete:
@@ -349,6 +354,7 @@ func (t *Tracker) follow(ctx context.Context, c *Catalog) error {
 	}
 	t.suspected = false
 	t.noteKnown(c.Max())
+	t.setLandmarks(c)
 
 	p := newPlanner(c.Files, t.segments.has)
 	gap := p.gap(c.Files)
@@ -395,11 +401,12 @@ func (t *Tracker) replace(ctx context.Context) error {
 	}
 	t.suspected = false
 	s := t.State()
-	s.Histories, s.Known = h.view.History, h.known
+	s.Histories, s.Known = h.view.History, h.catalog.Max()
 	t.state.Store(&s)
 	t.opts.Log.LogAttrs(ctx, slog.LevelWarn, "replica was replaced by another history; readers go on with it in their next transaction",
 		slog.String("old_txid", old.TXID.String()), slog.String("txid", h.view.TXID.String()))
 	t.publish(h.view, h.blobs)
+	t.setLandmarks(h.catalog)
 	return h.gap
 }
 
@@ -409,26 +416,46 @@ type kinship int
 const (
 	sameHistory    kinship = iota
 	otherHistory           // a file of the View has other bytes now
-	strangers              // no file of the View is left
+	strangers              // no known file is left
 	olderThanKnown         // nothing is as new as the View
 )
 
-// compare tells whether the replica listed is the one that v was read from. Files never change, except that a
-// snapshot may be written again: so a file with other bytes under a known name means another history. So does, as far
-// as anyone can tell, that none of the known files is left.
-func (c *Catalog) compare(v *View) kinship {
-	seen := false
-	for _, f := range v.Files() {
+func (t *Tracker) landmarks() []File { return *t.marks.Load() }
+
+func (t *Tracker) setLandmarks(c *Catalog) {
+	var marks []File
+	for i, f := range c.Files { // by level, then TXIDs
+		if i+1 == len(c.Files) || c.Files[i+1].Level != f.Level {
+			marks = append(marks, f)
+		}
+	}
+	t.marks.Store(&marks)
+}
+
+// compare tells whether the replica listed is the one that v was read from; marks are other files of that one. Files never
+// change, except that a snapshot may be written again: so a file with other bytes under a known name means another history.
+// So does, as far as anyone can tell, that none of the known files is left.
+func (c *Catalog) compare(v *View, marks []File) kinship {
+	seen, changed := false, false
+	look := func(f *File) {
 		now := c.named(f)
 		switch {
 		case now == nil:
 		case now.id() == f.id():
 			seen = true
 		case f.Level != SnapshotLevel:
-			return otherHistory
+			changed = true
 		}
 	}
+	for _, f := range v.Files() {
+		look(f)
+	}
+	for i := range marks {
+		look(&marks[i])
+	}
 	switch {
+	case changed:
+		return otherHistory
 	case c.Max() < v.TXID:
 		return olderThanKnown
 	case !seen:

@@ -235,6 +235,9 @@ func (s Span) Between(first, last Page) Span {
 	return s.table.span(s.seg, first.place.i, last.place.i)
 }
 
+// Decoded is the size of the pages in the span once decoded, in bytes.
+func (s Span) Decoded() int64 { return int64(s.last-s.first+1) * int64(s.PageSize()) }
+
 // PageSize is the size of a decoded page in bytes.
 func (s Span) PageSize() uint32 { return s.table.segs[s.seg].pageSize }
 

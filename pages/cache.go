@@ -110,14 +110,6 @@ func (c *Cache) get(k key) ([]byte, bool) {
 	return data, ok
 }
 
-// has is get without counting as a use.
-func (c *Cache) has(k key) bool {
-	s := &c.shards[k.shard()]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.leaves.Contains(k) || s.interior.Contains(k)
-}
-
 // put keeps data, which nobody may change from now on.
 func (c *Cache) put(k key, data []byte) {
 	size := int64(len(data)) + entryOverhead

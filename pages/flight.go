@@ -53,7 +53,8 @@ func (s *Source) join(k key) (*flight, bool) {
 func (s *Source) start(v *index.View, span index.Span, must *index.Page) (*flight, error) {
 	var wanted []index.Page
 	for p := range span.Pages() {
-		if must != nil && p.Pgno == must.Pgno || !s.cache.has(s.key(v, p.Pgno, p.Version)) {
+		// To look is to use: what is here already must not be evicted before the reader comes to it.
+		if _, ok := s.cache.get(s.key(v, p.Pgno, p.Version)); !ok || must != nil && p.Pgno == must.Pgno {
 			wanted = append(wanted, p)
 		}
 	}
@@ -133,7 +134,7 @@ func (s *Source) fetch(ctx context.Context, f *flight) ([][]byte, error) {
 	raw := buffers.get(f.span.Size)
 	defer buffers.put(raw)
 	if err := s.store.ReadAt(ctx, f.span.File.Ref(), raw, f.span.Off); err != nil {
-		return nil, fmt.Errorf("%s at byte %d: %w", f.span.File, f.span.Off, err)
+		return nil, fmt.Errorf("page %d and those around it, of %s at byte %d: %w", f.wanted[0].Pgno, f.span.File, f.span.Off, err)
 	}
 	s.bytes.Add(f.span.Size)
 	pages := make([][]byte, len(f.wanted))

@@ -16,8 +16,10 @@ const (
 	// maxSpan is the largest single request, and minSpan the smallest one ahead of a reader.
 	maxSpan = 2 << 20
 	minSpan = 128 << 10
-	// defaultMaxAhead bounds what one reader has under way or waiting ahead of it, in bytes.
-	defaultMaxAhead = 16 << 20
+	// defaultMaxAhead bounds what one reader has under way or waiting ahead of it, in bytes of decoded pages.
+	defaultMaxAhead = 32 << 20
+	// growth is how many times larger a window gets when the reader has used half of it.
+	growth = 4
 	// streamCount is how many scans one connection is believed to do at once: a join of several tables, or one table spread over
 	// several files.
 	streamCount = 6
@@ -32,9 +34,10 @@ type stream struct {
 	view    *index.View
 	first   uint32 // a read of a page from first on, up to end,
 	end     uint32 // means that the scan goes on
-	window  int64  // bytes to have ahead of the reader
+	window  int64  // bytes of decoded pages to have ahead of the reader
 	ahead   []*hold
-	stopped bool // at the end of the file, or out of budget
+	passed  int64 // bytes of decoded pages fetched ahead and used since the window grew
+	stopped bool  // at the end of the file, or out of budget
 	used    uint64
 }
 
@@ -44,13 +47,18 @@ func (r *Reader) window(p index.Page) index.Span {
 	if p.Frame.File.Size <= smallFile {
 		return p.Around(smallFile, smallFile)
 	}
-	limit := r.source.maxAhead.Load()
+	limit := r.limitAhead()
 	for i := range r.streams {
-		if st := &r.streams[i]; st.continuedBy(p) {
+		if st := &r.streams[i]; st.continuedBy(p) || st.covers(p) {
 			return p.Around(0, min(max(st.window/2, firstAfter), maxSpan, limit))
 		}
 	}
 	return p.Around(min(firstBefore, limit), min(firstAfter, limit))
+}
+
+// limitAhead is how much may lie ahead of one reader: never so much that the cache would lose it before it is read.
+func (r *Reader) limitAhead() int64 {
+	return min(r.source.maxAhead.Load(), r.source.cache.Budget()/2)
 }
 
 // continuedBy reports whether p begins in the file where the stream has ended, or a little further on.
@@ -62,6 +70,11 @@ func (st *stream) continuedBy(p index.Page) bool {
 	return gap >= 0 && gap <= max(st.window, firstAfter)
 }
 
+// covers reports whether p lies in what the stream has read ahead: it was lost from a small cache before it was used.
+func (st *stream) covers(p index.Page) bool {
+	return st.view != nil && st.last.File == p.Frame.File && st.window > firstAfter && st.first <= p.Pgno && p.Pgno <= st.end
+}
+
 // follow notes that flight f was started for page p, and reads on ahead when this is a scan.
 func (r *Reader) follow(ctx context.Context, v *index.View, f *flight, p index.Page) {
 	if p.Frame.File.Size <= smallFile || !f.span.Contains(p) {
@@ -69,18 +82,22 @@ func (r *Reader) follow(ctx context.Context, v *index.View, f *flight, p index.P
 	}
 	r.clock++
 	st := r.streamFor(p)
+	if st.view == v && st.covers(p) {
+		st.used = r.clock
+		return
+	}
 	if st.continuedBy(p) && st.view == v {
-		st.window = min(max(2*st.window, 2*firstAfter), r.source.maxAhead.Load())
+		st.window = min(max(growth*st.window, growth*firstAfter), r.limitAhead())
 	} else {
 		r.dropStream(st)
-		*st = stream{view: v, window: min(firstAfter, r.source.maxAhead.Load())}
+		*st = stream{view: v, window: min(firstAfter, r.limitAhead())}
 	}
 	st.used = r.clock
 	st.last = f.span
 	st.stopped = false
 	st.first, st.end = p.Pgno, 0
 	_, st.end = f.span.Pgnos()
-	if st.window > 2*firstAfter {
+	if st.window > firstAfter {
 		r.readAhead(ctx, st)
 	}
 }
@@ -90,7 +107,7 @@ func (r *Reader) streamFor(p index.Page) *stream {
 	oldest := &r.streams[0]
 	for i := range r.streams {
 		st := &r.streams[i]
-		if st.continuedBy(p) {
+		if st.continuedBy(p) || st.covers(p) {
 			return st
 		}
 		if st.used < oldest.used {
@@ -106,7 +123,7 @@ func (r *Reader) advance(ctx context.Context, v *index.View, pgno uint32) {
 		st := &r.streams[i]
 		if st.view == v && st.first < pgno && pgno <= st.end && st.window > firstAfter {
 			st.first = pgno
-			if !st.stopped && len(st.ahead) > 0 && st.mayGrow(pgno) {
+			if !st.stopped && st.pass(pgno, r.source) {
 				r.readAhead(ctx, st)
 			}
 			return
@@ -114,25 +131,33 @@ func (r *Reader) advance(ctx context.Context, v *index.View, pgno uint32) {
 	}
 }
 
-// mayGrow reports whether the reader has come to the youngest half of what lies ahead, and widens the window then.
-func (st *stream) mayGrow(pgno uint32) bool {
-	begin, _ := st.ahead[len(st.ahead)/2].flight.span.Pgnos()
-	if pgno < begin {
-		return false
+// pass lets go of the fetches that the reader has passed, and widens the window when half of it was used. It reports whether
+// there is room for more.
+func (st *stream) pass(pgno uint32, s *Source) bool {
+	n := 0
+	for n < len(st.ahead) {
+		if _, end := st.ahead[n].flight.span.Pgnos(); pgno <= end {
+			break
+		}
+		st.passed += st.ahead[n].flight.span.Decoded()
+		st.ahead[n].release()
+		n++
 	}
-	st.window *= 2
-	return true
+	st.ahead = st.ahead[n:]
+	if st.passed >= st.window/2 {
+		st.window, st.passed = growth*st.window, 0
+		return true
+	}
+	return n > 0
 }
 
 // readAhead starts fetches behind the last one until the window is full.
 func (r *Reader) readAhead(ctx context.Context, st *stream) {
 	s := r.source
-	limit := min(s.maxAhead.Load(), s.cache.Budget()/4)
-	st.window = min(st.window, limit)
-	st.landed(s)
+	st.window = min(st.window, r.limitAhead())
 	ahead := int64(0)
 	for _, h := range st.ahead {
-		ahead += h.flight.span.Size
+		ahead += h.flight.span.Decoded()
 	}
 	for ahead < st.window {
 		span, ok := st.last.Next(min(maxSpan, max(minSpan, st.window/4)))
@@ -142,7 +167,7 @@ func (r *Reader) readAhead(ctx context.Context, st *stream) {
 		}
 		st.last = span
 		_, st.end = span.Pgnos()
-		ahead += span.Size
+		ahead += span.Decoded()
 		f, err := s.start(st.view, span, nil)
 		if err != nil {
 			return
@@ -153,23 +178,6 @@ func (r *Reader) readAhead(ctx context.Context, st *stream) {
 		}
 		s.ahead.Add(1)
 		st.ahead = append(st.ahead, s.hold(ctx, f))
-	}
-}
-
-// landed lets go of the fetches that are done and that the reader has passed.
-func (st *stream) landed(s *Source) {
-	for len(st.ahead) > 0 {
-		h := st.ahead[0]
-		select {
-		case <-h.flight.done:
-		default:
-			return
-		}
-		if _, end := h.flight.span.Pgnos(); end >= st.first && len(st.ahead) > 1 {
-			return
-		}
-		h.release()
-		st.ahead = st.ahead[1:]
 	}
 }
 

@@ -36,7 +36,8 @@ type Options struct {
 	// retention removes them. The base has none.
 	Inputs bool
 	// Start is the timestamp of TXID 1, and Step the time from each TXID to the next. Zero means 2026-01-01 00:00 UTC
-	// and one second.
+	// and one second. These are the true times; the store's modification times are when Chain ran, so litestream
+	// restore -timestamp, which looks at those first, refuses them.
 	Start time.Time
 	Step  time.Duration
 	// Image, when not nil, names the file that the database as of the last TXID of a file of the plan is written to;

@@ -2,6 +2,7 @@ package replicagen_test
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -42,8 +43,8 @@ func TestChain_EveryPrefixOfThePlanIsTheDatabase(t *testing.T) {
 		{name: "forty files", opts: replicagen.Options{Spans: [4]int{1, 2, 4, 8}}},
 		{name: "only a snapshot", opts: replicagen.Options{Files: 1}},
 		{name: "begins with a merged file", opts: replicagen.Options{Base: 2, Files: 15, Spans: [4]int{1, 3, 6, 6}}},
-		{name: "small pages", opts: replicagen.Options{Files: 5}, pages: 512},
-		{name: "large pages", opts: replicagen.Options{Files: 5}, pages: 65536},
+		{name: "small pages", opts: replicagen.Options{Files: 5, Spans: [4]int{1, 2, 2, 4}}, pages: 512},
+		{name: "large pages", opts: replicagen.Options{Files: 5, Spans: [4]int{1, 2, 2, 4}}, pages: 65536},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -54,7 +55,7 @@ func TestChain_EveryPrefixOfThePlanIsTheDatabase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := max(c.opts.Files, 0); want != 0 && len(replica.Plan) != want {
+			if want := cmp.Or(c.opts.Files, 40); len(replica.Plan) != want {
 				t.Errorf("the plan has %d files, want %d", len(replica.Plan), want)
 			}
 			for n := range replica.Plan {
@@ -64,7 +65,7 @@ func TestChain_EveryPrefixOfThePlanIsTheDatabase(t *testing.T) {
 			last := c.opts.Image(replica.TXID)
 			sample.IntegrityCheck(t, last)
 			if info, err := os.Stat(last); err != nil || info.Size() != int64(replica.Commit)*int64(replica.PageSize) {
-				t.Errorf("replica says %d pages of %d bytes, the image has %d bytes, %v", replica.Commit, replica.PageSize, info.Size(), err)
+				t.Errorf("replica is %+v, the image %v, %v", replica, info, err)
 			}
 		})
 	}
@@ -82,8 +83,9 @@ func TestChain_FilesAreWhatLitestreamWrites(t *testing.T) {
 	if len(replica.Plan) != 40 || len(replica.Inputs) != 3*(8+4+2)+6*(4+2)+10*2 {
 		t.Errorf("%d files in the plan and %d inputs", len(replica.Plan), len(replica.Inputs))
 	}
-	if keys := store.Keys(); len(keys) != len(replica.Plan)+len(replica.Inputs) || keys[len(keys)-1] != "app/0009/0000000000000001-0000000000000008.ltx" {
-		t.Errorf("keys are %v", keys)
+	keys := store.Keys()
+	if len(keys) != 40+98 || keys[len(keys)-1] != "app/0009/0000000000000001-0000000000000008.ltx" {
+		t.Errorf("%d keys: %v", len(keys), keys)
 	}
 	var end ltx.TXID
 	for _, file := range replica.Plan {
@@ -181,7 +183,8 @@ func TestChain_LeavesTheDatabaseAlone(t *testing.T) {
 func TestChain_RefusesWhatMakesNoSense(t *testing.T) {
 	t.Parallel()
 	for _, opts := range []replicagen.Options{
-		{Files: -1}, {Base: 4}, {Base: -1}, {Spans: [4]int{2, 4, 8, 16}}, {Spans: [4]int{1, 2, 3, 4}}, {Spans: [4]int{1, 0, 0, 0}},
+		{Files: -1}, {Base: 4}, {Base: -1},
+		{Spans: [4]int{2, 4, 8, 16}}, {Spans: [4]int{1, 2, 3, 4}}, {Spans: [4]int{1, 0, 0, 0}},
 	} {
 		if _, err := replicagen.Chain(t.Context(), new(memstore.Store), "no.db", opts); err == nil {
 			t.Errorf("%+v was accepted", opts)

@@ -137,7 +137,9 @@ func (w *writer) header(level int, minTXID ltx.TXID, d delta) ltx.Header {
 }
 
 // store encodes one file, by way of a temporary one, and puts it where Litestream puts it.
-func (w *writer) store(ctx context.Context, level int, hdr ltx.Header, encode func(*ltx.Encoder) error) (_ File, err error) {
+func (w *writer) store(
+	ctx context.Context, level int, hdr ltx.Header, encode func(*ltx.Encoder) error,
+) (_ File, err error) {
 	tmp, err := os.Create(filepath.Join(w.dir, "file.ltx"))
 	if err != nil {
 		return File{}, err

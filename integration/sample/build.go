@@ -33,8 +33,8 @@ CREATE INDEX posts_created ON posts(created_at);
 
 // Options say which sample is meant.
 type Options struct {
-	// Posts is the number of rows in posts; a post is about 560 bytes of the file. Users are Posts/18, likes about
-	// six times Posts. Zero means 180,000, which is about 100 MB.
+	// Posts is the number of rows in posts. Users are Posts/18, likes about six times Posts, and for each post the file
+	// has about 600 bytes. Zero means 180,000, which is 109 MB.
 	Posts int
 	// PageSize is SQLite's, in bytes. Zero means 4096.
 	PageSize int
@@ -62,7 +62,7 @@ func (o Options) users() int { return max(1, o.Posts/18) }
 func (o Options) likesPerUser() int { return max(1, o.Posts*6/o.users()) }
 
 // Cached returns the path of the sample in the user's cache directory and builds it if it is not there, which takes
-// about a minute for 1 GB. Copy it before changing it.
+// half a minute for 1 GB. Copy it before changing it.
 func Cached(ctx context.Context, opts Options) (string, error) {
 	opts = opts.withDefaults()
 	name := fmt.Sprintf("samples/v%d/posts=%d-page=%d-seed=%d.db", version, opts.Posts, opts.PageSize, opts.Seed)
@@ -99,7 +99,7 @@ type builder struct {
 	conn  *sqlite3.Conn
 	opts  Options
 	rng   *rand.Rand
-	words *words
+	words words
 	buf   []byte
 }
 
@@ -151,7 +151,7 @@ func (b *builder) likes() error {
 
 // text returns n bytes of text or a word more. It is valid until the next call.
 func (b *builder) text(n int) []byte {
-	b.buf = b.words.append(b.buf[:0], n)
+	b.buf = b.words.append(b.rng, b.buf[:0], n)
 	return b.buf
 }
 

@@ -69,7 +69,8 @@ func Compare(pathA, pathB string) error {
 	}
 	defer b.Close()
 	if a.pageSize != b.pageSize || a.count != b.count {
-		return fmt.Errorf("%s has %d pages of %d bytes, %s has %d of %d", pathA, a.count, a.pageSize, pathB, b.count, b.pageSize)
+		return fmt.Errorf("%s has %d pages of %d bytes, %s has %d of %d",
+			pathA, a.count, a.pageSize, pathB, b.count, b.pageSize)
 	}
 	diff, err := differentPages(a, b)
 	if err != nil {

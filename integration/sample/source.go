@@ -35,9 +35,8 @@ func Touch(ctx context.Context, db *sql.DB, n int, gap time.Duration) error {
 		return fmt.Errorf("touch: %w", err)
 	}
 	rng := rand.New(rand.NewPCG(uint64(last), 2))
-	words := newWords(rng)
 	for i := range n {
-		if err := touchOnce(ctx, db, rng, words); err != nil {
+		if err := touchOnce(ctx, db, rng); err != nil {
 			return fmt.Errorf("touch %d of %d: %w", i+1, n, err)
 		}
 		if gap <= 0 {
@@ -62,10 +61,10 @@ var touches = []string{
 	`UPDATE users SET name = name||'.' WHERE id = 1 + (:a % (SELECT max(id) FROM users))`,
 }
 
-func touchOnce(ctx context.Context, db *sql.DB, rng *rand.Rand, words *words) error {
+func touchOnce(ctx context.Context, db *sql.DB, rng *rand.Rand) error {
 	args := []any{
 		sql.Named("a", rng.Uint32()), sql.Named("b", rng.Uint32()), sql.Named("c", rng.Uint32()),
-		sql.Named("text", string(words.append(nil, 400))),
+		sql.Named("text", string(touchWords().append(rng, nil, 400))),
 	}
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {

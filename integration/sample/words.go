@@ -1,33 +1,36 @@
 package sample
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"sync"
+)
 
 // words is a vocabulary of made-up words. Text draws from it unevenly, as languages do.
-type words struct {
-	rng  *rand.Rand
-	list []string
-}
+type words []string
 
-func newWords(rng *rand.Rand) *words {
-	w := &words{rng: rng, list: make([]string, 4000)}
-	for i := range w.list {
+func newWords(rng *rand.Rand) words {
+	w := make(words, 4000)
+	for i := range w {
 		word := make([]byte, 2+rng.IntN(9))
 		for j := range word {
 			word[j] = "etaoinshrdlucmfwypvbgkjqxz"[min(rng.IntN(26), rng.IntN(26))]
 		}
-		w.list[i] = string(word)
+		w[i] = string(word)
 	}
 	return w
 }
 
-// append adds words to buf until they are at least n bytes.
-func (w *words) append(buf []byte, n int) []byte {
+// touchWords is the vocabulary of Touch, which does not know the seed of the sample.
+var touchWords = sync.OnceValue(func() words { return newWords(rand.New(rand.NewPCG(1, 2))) })
+
+// append adds words drawn with rng to buf until they are at least n bytes.
+func (w words) append(rng *rand.Rand, buf []byte, n int) []byte {
 	for start := len(buf); len(buf)-start < n; {
 		if len(buf) > start {
 			buf = append(buf, ' ')
 		}
-		f := w.rng.Float64()
-		buf = append(buf, w.list[int(f*f*f*float64(len(w.list)))]...)
+		f := rng.Float64()
+		buf = append(buf, w[int(f*f*f*float64(len(w)))]...)
 	}
 	return buf
 }

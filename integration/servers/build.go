@@ -93,12 +93,14 @@ func goBuild(ctx context.Context, dir, pkg, out string) error {
 	fmt.Fprintf(os.Stderr, "building %s once for the tests; this takes a minute or two\n", pkg)
 	args := slices.Concat([]string{"build", "-C", dir, "-o", out}, buildFlags, []string{pkg})
 	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "CGO_ENABLED=0",
+		"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = io.Discard, &log
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
-			return fmt.Errorf("go build %s: %w; give it more time (go test -timeout) or run go run ./integration/servers/prebuild first", pkg, context.Cause(ctx))
+			return fmt.Errorf("go build %s: %w; to give it time, run go run ./integration/servers/prebuild", pkg,
+				context.Cause(ctx))
 		}
 		return errors.Join(fmt.Errorf("go %s: %w", strings.Join(args, " "), err), errors.New(lastBytes(log.String(), 4<<10)))
 	}

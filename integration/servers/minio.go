@@ -242,8 +242,8 @@ func (m *MinIO) current() *process {
 func showLogIfFailed(t testing.TB, name string, log *logBuffer) {
 	mark := log.mark()
 	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("log of %s:\n%s", name, lastBytes(log.since(mark), 16<<10))
+		if printed := log.since(mark); t.Failed() && printed != "" {
+			t.Logf("log of %s:\n%s", name, lastBytes(printed, 16<<10))
 		}
 	})
 }

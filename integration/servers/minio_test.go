@@ -35,7 +35,8 @@ func TestS3_PutListGetDelete(t *testing.T) {
 	ctx, store := t.Context(), servers.StartMinIO(t)
 	bucket := store.Bucket(t)
 	for _, key := range []string{"app/0001/b", "app/0000/a b+ü", "other"} {
-		if err := store.Put(ctx, bucket, key, []byte("value of "+key), map[string]string{"litestream-timestamp": "now"}); err != nil {
+		metadata := map[string]string{"litestream-timestamp": "now"}
+		if err := store.Put(ctx, bucket, key, []byte("value of "+key), metadata); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -104,7 +104,9 @@ func (s S3) Delete(ctx context.Context, bucket, key string) error {
 }
 
 // do sends one signed request and returns the whole answer. Its errors name the resource and hold no credentials.
-func (s S3) do(ctx context.Context, method, resource string, query url.Values, header http.Header, body []byte) ([]byte, error) {
+func (s S3) do(
+	ctx context.Context, method, resource string, query url.Values, header http.Header, body []byte,
+) ([]byte, error) {
 	data, err := s.roundTrip(ctx, method, resource, query, header, body)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", strings.ToLower(method), resource, err)
@@ -112,7 +114,9 @@ func (s S3) do(ctx context.Context, method, resource string, query url.Values, h
 	return data, nil
 }
 
-func (s S3) roundTrip(ctx context.Context, method, resource string, query url.Values, header http.Header, body []byte) ([]byte, error) {
+func (s S3) roundTrip(
+	ctx context.Context, method, resource string, query url.Values, header http.Header, body []byte,
+) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, s.Endpoint, bytes.NewReader(body))
 	if err != nil {
 		return nil, err

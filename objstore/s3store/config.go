@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
 )
 
 // Toggle is a setting that has a default of its own.
@@ -161,7 +163,7 @@ func (c Config) validateBucket() error {
 			" s3://bucket/path?endpoint=http://localhost:9000", c.Bucket)
 	case strings.HasSuffix(c.Bucket, "--x-s3"):
 		return fmt.Errorf("bucket %q is an S3 Express directory bucket, which does not list keys in order; use one of"+
-			" another class: %w", c.Bucket, errUnordered)
+			" another class: %w", c.Bucket, wire.ErrUnordered)
 	}
 	return nil
 }
@@ -170,9 +172,10 @@ func (c Config) validateEndpoint() error {
 	if c.Endpoint == "" {
 		return nil
 	}
-	u, err := url.Parse(withScheme(c.Endpoint))
+	whole := withScheme(c.Endpoint)
+	u, err := url.Parse(whole)
 	switch {
-	case err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https"):
+	case err != nil || u.Hostname() == "" || strings.Count(whole, "://") != 1:
 		return errors.New("the endpoint is not a URL such as https://s3.example.com:9000")
 	case u.User != nil:
 		return errors.New("the endpoint holds a user name; credentials go into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

@@ -5,10 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
 	"regexp"
 	"strings"
 
@@ -47,9 +44,6 @@ func (e *ResponseError) Error() string {
 }
 
 func (e *ResponseError) Unwrap() error { return e.kind }
-
-// errUnordered is why a store cannot hold a replica.
-var errUnordered = fmt.Errorf("replicas need listings in the order of keys: %w", objstore.ErrUnsupported)
 
 // fail turns whatever the SDK returned into the error of op on key. It keeps nothing of the SDK's own error, which
 // may quote headers and URLs.
@@ -165,38 +159,21 @@ func classifyStatus(status int) (kind error, advice string) {
 	return nil, ""
 }
 
-// networkError is for requests that got no answer, or one that made no sense. Most of that may pass.
+// networkError is for requests that got no answer, or one that made no sense.
 func (s *Store) networkError(err error) error {
+	var tooBad *smithy.DeserializationError
+	if errors.As(err, &tooBad) && !errors.Is(err, wire.ErrStalled) {
+		return fmt.Errorf("the answer makes no sense: %s: %w", s.redact(tooBad.Err.Error()), objstore.ErrTemporary)
+	}
+	text, kind := wire.Explain(err)
 	var untrusted *tls.CertificateVerificationError
 	switch {
-	case errors.Is(err, wire.ErrStalled):
-		return fmt.Errorf("%w for %v: %w", wire.ErrStalled, s.cfg.StallTimeout, objstore.ErrTemporary)
 	case errors.As(err, &untrusted):
-		return fmt.Errorf("%s; name its authority in ca-file or AWS_CA_BUNDLE", s.redact(untrusted.Error()))
-	case errors.Is(err, http.ErrSchemeMismatch):
-		return errors.New("the server speaks plain http; write the endpoint with http://")
+		return fmt.Errorf("%s; name its authority in ca-file or AWS_CA_BUNDLE", s.redact(text))
+	case kind == nil:
+		return errors.New(s.redact(text))
 	}
-	return fmt.Errorf("%s: %w", s.redact(networkText(err)), objstore.ErrTemporary)
-}
-
-// networkText is the innermost part of err that says something, without URLs.
-func networkText(err error) string {
-	var (
-		urlErr *url.Error
-		opErr  *net.OpError
-		tooBad *smithy.DeserializationError
-	)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
-		return "timed out"
-	case errors.As(err, &opErr):
-		return opErr.Error()
-	case errors.As(err, &urlErr):
-		return urlErr.Err.Error()
-	case errors.As(err, &tooBad):
-		return "the answer makes no sense: " + tooBad.Err.Error()
-	}
-	return err.Error()
+	return fmt.Errorf("%s: %w", s.redact(text), kind)
 }
 
 // statusOf returns the HTTP status an error of the SDK stands for, or 0.

@@ -2,14 +2,13 @@ package s3store
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
 )
 
 // List implements objstore.Lister with one ListObjectsV2.
@@ -27,27 +26,12 @@ func (s *Store) List(ctx context.Context, prefix, startAfter string) (objstore.P
 	if err != nil {
 		return objstore.Page{}, s.fail(ctx, "list", prefix, err)
 	}
-	page, err := pageOf(out, prefix, startAfter)
-	if err != nil {
-		return objstore.Page{}, &objstore.OpError{Op: "list", Key: prefix, Err: err}
-	}
-	return page, nil
-}
-
-// pageOf checks that the answer is what was asked for: everything above relies on the order.
-func pageOf(out *s3.ListObjectsV2Output, prefix, startAfter string) (objstore.Page, error) {
 	page := objstore.Page{More: aws.ToBool(out.IsTruncated)}
-	last := startAfter
 	for _, o := range out.Contents {
-		info := infoOf(o)
-		if info.Key <= last || !strings.HasPrefix(info.Key, prefix) {
-			return objstore.Page{}, fmt.Errorf("the listing has %q after %q: %w", info.Key, last, errUnordered)
-		}
-		last = info.Key
-		page.Objects = append(page.Objects, info)
+		page.Objects = append(page.Objects, infoOf(o))
 	}
-	if page.More && len(page.Objects) == 0 {
-		return objstore.Page{}, fmt.Errorf("an empty page that says there is more: %w", objstore.ErrTemporary)
+	if err := wire.CheckPage(page, prefix, startAfter); err != nil {
+		return objstore.Page{}, &objstore.OpError{Op: "list", Key: prefix, Err: err}
 	}
 	return page, nil
 }

@@ -1,0 +1,56 @@
+# Everything here runs on a fresh machine with Go and gcc (the race detector needs it).
+
+GO      ?= go
+PKG     ?= ./...
+# Below vfs everything builds for browsers and WASI; the whole module builds for the rest.
+LOW     := ./index/... ./pages/... ./pitr/... ./objstore/... ./internal/...
+CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
+
+.PHONY: all test unit integration servers bench lint cross fuzz demo clean
+
+all: lint test
+
+## test: everything: unit, race, conformance, integration with real MinIO and Litestream
+test: servers
+	$(GO) test -race -timeout 20m $(PKG)
+
+## unit: what needs no server
+unit:
+	$(GO) test -race -short -timeout 10m ./index/... ./pages/... ./pitr/... ./vfs/... ./internal/... .
+
+## integration: the tests against real servers alone
+integration: servers
+	$(GO) test -race -timeout 20m ./integration/... ./objstore/s3store/...
+
+## servers: build MinIO and Litestream once, into the user's cache directory
+servers:
+	$(GO) run ./integration/servers/prebuild
+
+## bench: the benchmark suite; prints a table (QUICK=1 for the 100 MB database alone)
+bench: servers
+	$(GO) run ./integration/bench $(if $(QUICK),-quick)
+
+## lint: gofmt, vet, staticcheck
+lint:
+	@out=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+## cross: other platforms compile
+cross:
+	@set -e; for t in $(CROSS); do echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build ./... ; done
+	@set -e; for t in js/wasm wasip1/wasm; do echo "build $$t (below vfs)"; GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build $(LOW); done
+
+## fuzz: each fuzz target for FUZZTIME (default 10s)
+FUZZTIME ?= 10s
+fuzz:
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+## demo: what it does, in ten seconds, without a server
+demo:
+	$(GO) run ./cmd/ltxctl demo
+
+clean:
+	$(GO) clean -testcache
