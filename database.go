@@ -26,7 +26,8 @@ type database struct {
 	poll    time.Duration
 	stale   time.Duration
 
-	store   objstore.Store // requests with retries, limits and counts
+	backend *backend
+	store   objstore.Store // the backend with retries, limits and counts
 	metrics *objstore.Metrics
 	tracker *index.Tracker
 	source  *pages.Source
@@ -53,11 +54,11 @@ func openDatabase(ctx context.Context, c Config) (*database, error) {
 }
 
 func (d *database) open(ctx context.Context, c Config) error {
-	backend, err := openStore(ctx, c)
-	if err != nil {
+	var err error
+	if d.backend, err = openStore(ctx, c); err != nil {
 		return err
 	}
-	d.store, d.metrics = decorate(backend, d.log)
+	d.store, d.metrics = decorate(d.backend, d.log)
 	if c.CacheSize > 0 {
 		cache.SetBudget(c.CacheSize)
 	}
@@ -65,7 +66,7 @@ func (d *database) open(ctx context.Context, c Config) error {
 	d.source = pages.NewSource(d.store, home, cache)
 	d.tracker, err = index.Open(ctx, d.store, index.Options{PollInterval: c.PollInterval, Log: d.log, OnLoad: d.source.Admit})
 	if err != nil {
-		d.source.Close()
+		d.letGo()
 		return err
 	}
 	home.tracker = d.tracker
@@ -92,9 +93,17 @@ func (r *rehomer) Rehome(ctx context.Context, v *index.View, gone *index.File) e
 func (d *database) close() {
 	d.cancel()
 	d.wg.Wait()
-	d.source.Close()
+	d.letGo()
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "replica closed")
 	d.closeLog()
+}
+
+// letGo gives back memory and connections.
+func (d *database) letGo() {
+	d.source.Close()
+	if d.backend.closeIdle != nil {
+		d.backend.closeIdle()
+	}
 }
 
 func (d *database) closeLog() {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/litefs-s3/litefs-s3/internal/nearest"
 	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/objstore/filestore"
+	"github.com/litefs-s3/litefs-s3/objstore/httpstore"
 	"github.com/litefs-s3/litefs-s3/objstore/s3store"
 )
 
@@ -18,10 +20,16 @@ const maxRequests = 64
 
 var requests = objstore.NewLimiter(maxRequests)
 
-// openStore returns the backend that holds the replica, with keys that begin below its prefix.
-func openStore(ctx context.Context, c Config) (objstore.Store, error) {
+// backend is where a replica lies, and how to let go of its connections.
+type backend struct {
+	objstore.Store        // keys begin below the replica's prefix
+	closeIdle      func() // nil when there are no connections
+}
+
+// openStore returns the backend that holds the replica.
+func openStore(ctx context.Context, c Config) (*backend, error) {
 	if c.Store != nil {
-		return c.Store, nil
+		return &backend{Store: c.Store}, nil
 	}
 	scheme, _, ok := strings.Cut(c.ReplicaURL, ":")
 	if !ok {
@@ -30,11 +38,24 @@ func openStore(ctx context.Context, c Config) (objstore.Store, error) {
 	switch scheme {
 	case "s3":
 		return openS3(ctx, c)
+	case "file":
+		dir, err := directory(c.ReplicaURL)
+		if err != nil {
+			return nil, err
+		}
+		store, err := filestore.Open(dir)
+		return &backend{Store: store}, err
+	case "http", "https":
+		store, err := httpstore.Open(c.ReplicaURL, httpstore.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return &backend{store, store.CloseIdle}, nil
 	}
 	return nil, fmt.Errorf("replica_url has the unknown scheme %q%s", scheme, nearest.Hint(scheme, []string{"s3", "file", "https", "http"}))
 }
 
-func openS3(ctx context.Context, c Config) (objstore.Store, error) {
+func openS3(ctx context.Context, c Config) (*backend, error) {
 	conf, prefix, err := s3store.ParseURL(c.ReplicaURL)
 	if err != nil {
 		return nil, err
@@ -46,7 +67,7 @@ func openS3(ctx context.Context, c Config) (objstore.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return objstore.WithPrefix(store, prefix), nil
+	return &backend{objstore.WithPrefix(store, prefix), store.CloseIdle}, nil
 }
 
 // directory is the folder that a file URL names: file:///absolute/path, or file:relative/path.
@@ -72,8 +93,8 @@ func directory(raw string) (string, error) {
 }
 
 // decorate puts retries, the limit of the process and counters around a backend. What is counted are requests on the wire.
-func decorate(backend objstore.Store, log *slog.Logger) (objstore.Store, *objstore.Metrics) {
-	metrics := objstore.NewMetrics(backend)
+func decorate(backend *backend, log *slog.Logger) (objstore.Store, *objstore.Metrics) {
+	metrics := objstore.NewMetrics(backend.Store)
 	store := objstore.Retry(requests.Limit(metrics), objstore.RetryOptions{
 		OnRetry: func(f objstore.Failure) {
 			log.LogAttrs(context.Background(), slog.LevelDebug, "request failed; trying again", slog.String("op", f.Op),

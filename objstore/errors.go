@@ -7,9 +7,10 @@ import (
 
 // What can be wrong with a request, as far as callers act on it. Test with errors.Is.
 var (
-	// ErrNotFound: the object (or the bucket: see ErrNoBucket) is not there. Not worth a retry; plan again.
+	// ErrNotFound: the object is not there, in a bucket that is. Not worth a retry; plan again.
 	ErrNotFound = errors.New("object not found")
-	// ErrNoBucket: the bucket or directory itself is not there.
+	// ErrNoBucket: the bucket or directory itself is not there. It is not ErrNotFound: somebody who waits for the next
+	// object to appear must not take it for "no news".
 	ErrNoBucket = errors.New("bucket not found")
 	// ErrChanged: the object is there with another ETag than the one asked for.
 	ErrChanged = errors.New("object has changed")
@@ -27,7 +28,7 @@ var (
 	ErrTemporary = errors.New("store unavailable")
 )
 
-// OpError says what was asked of which object. Its text never holds credentials or signed URLs.
+// OpError says what was asked of which object: the key is the whole one, as the backend knows it. Its text never holds credentials or signed URLs.
 type OpError struct {
 	Op  string // "get", "list", "put", "delete"
 	Key string // the key or the prefix

@@ -152,7 +152,7 @@ func (s *Store) do(ctx context.Context, base *url.URL, key, query string, header
 		return resp, nil
 	}
 	defer resp.Body.Close()
-	dbg, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)); println(req.URL.String(), string(dbg)) // so that the connection can be used again
+	_, _ = io.CopyN(io.Discard, resp.Body, 4<<10) // so that the connection can be used again
 	return nil, &statusError{code: resp.StatusCode}
 }
 

@@ -75,9 +75,14 @@ func (b *bucketServer) list(w http.ResponseWriter, r *http.Request) {
 // serve starts a server for handler and opens the store at path on it.
 func serve(t *testing.T, handler http.Handler, path string) *httpstore.Store {
 	t.Helper()
+	return serveWith(t, handler, path, httpstore.Options{})
+}
+
+func serveWith(t *testing.T, handler http.Handler, path string, opts httpstore.Options) *httpstore.Store {
+	t.Helper()
 	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	store, err := httpstore.Open(server.URL+path, httpstore.Options{StallTimeout: 100 * time.Millisecond})
+	store, err := httpstore.Open(server.URL+path, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,11 +94,7 @@ func serve(t *testing.T, handler http.Handler, path string) *httpstore.Store {
 func fill(t *testing.T, prefix string, objects map[string][]byte) objstore.Store {
 	t.Helper()
 	store := new(memstore.Store)
-	for key, data := range objects {
-		if _, err := store.Put(t.Context(), prefix+key, bytes.NewReader(data), objstore.PutOptions{}); err != nil {
-			t.Fatal(err)
-		}
-	}
+	storetest.Fill(t, objstore.WithPrefix(store, prefix), objects)
 	if _, err := store.Put(t.Context(), "other/0000/x.ltx", bytes.NewReader(nil), objstore.PutOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -281,7 +282,11 @@ func TestErrors(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			store := serve(t, test.handler, "/app")
+			var opts httpstore.Options
+			if test.name == "stuck" {
+				opts.StallTimeout = 50 * time.Millisecond
+			}
+			store := serveWith(t, test.handler, "/app", opts)
 			p := make([]byte, 10)
 			err := store.ReadAt(t.Context(), objstore.Ref{Key: "k"}, p, 10)
 			if !errors.Is(err, test.want) || (test.want == nil && (err != nil || !bytes.Equal(p, object[10:20]))) {

@@ -55,12 +55,12 @@ func (s *Store) list(ctx context.Context, prefix, startAfter string) (objstore.P
 
 // candidates returns the places the bucket can be at: the host, then its first folder.
 func (s *Store) candidates() []*bucket {
-	root := &url.URL{Scheme: s.base.Scheme, Host: s.base.Host}
+	at := func(path string) *url.URL { return &url.URL{Scheme: s.base.Scheme, Host: s.base.Host, Path: path} }
 	path := strings.TrimPrefix(s.base.Path, "/")
-	all := []*bucket{{url: root, prefix: asFolder(path)}}
+	all := []*bucket{{url: at(""), prefix: asFolder(path)}}
 	if path != "" {
 		first, rest, _ := strings.Cut(path, "/")
-		all = append(all, &bucket{url: root.JoinPath(url.PathEscape(first)), prefix: asFolder(rest)})
+		all = append(all, &bucket{url: at("/" + first), prefix: asFolder(rest)})
 	}
 	return all
 }

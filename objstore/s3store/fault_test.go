@@ -33,7 +33,6 @@ func serve(t *testing.T, handler http.HandlerFunc, change ...func(*s3store.Confi
 	cfg := s3store.Config{
 		Bucket: "bucket", Region: "eu-north-1", Endpoint: server.URL,
 		AccessKeyID: accessKey, SecretAccessKey: secretKey, SessionToken: token,
-		StallTimeout: 100 * time.Millisecond,
 	}
 	for _, f := range change {
 		f(&cfg)
@@ -341,7 +340,8 @@ func TestStall(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for op, err := range calls(t.Context(), serve(t, handler)) {
+			store := serve(t, handler, func(c *s3store.Config) { c.StallTimeout = 100 * time.Millisecond })
+			for op, err := range calls(t.Context(), store) {
 				if name == "body stops" && op != "get" && op != "suffix" {
 					continue
 				}
@@ -360,11 +360,11 @@ func TestStall_Slow(t *testing.T) {
 		w.Header().Set("Content-Range", "bytes 0-9/10")
 		w.WriteHeader(206)
 		for range 10 {
-			time.Sleep(30 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond)
 			w.Write([]byte("x"))
 			w.(http.Flusher).Flush()
 		}
-	})
+	}, func(c *s3store.Config) { c.StallTimeout = 800 * time.Millisecond })
 	if err := store.ReadAt(t.Context(), objstore.Ref{Key: "app/x"}, make([]byte, 10), 0); err != nil {
 		t.Error(err)
 	}

@@ -1,7 +1,6 @@
 package s3store_test
 
 import (
-	"bytes"
 	"crypto/rand"
 	"fmt"
 	"testing"
@@ -29,12 +28,7 @@ func TestMinIO_Public(t *testing.T) {
 	}
 	fill := func(t *testing.T, objects map[string][]byte) (prefix string) {
 		prefix = rand.Text()
-		store := objstore.WithPrefix(writer, prefix)
-		for key, data := range objects {
-			if _, err := store.Put(t.Context(), key, bytes.NewReader(data), objstore.PutOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		}
+		storetest.Fill(t, objstore.WithPrefix(writer, prefix), objects)
 		return prefix
 	}
 	t.Run("https", func(t *testing.T) {

@@ -35,9 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Store) {
 	t.Run("read", func(t *testing.T) {
 		RunReadOnly(t, func(t *testing.T, objects map[string][]byte) objstore.Store {
 			store := open(t)
-			for key, data := range objects {
-				put(t, store, key, data, objstore.PutOptions{})
-			}
+			Fill(t, store, objects)
 			return store
 		})
 	})
@@ -64,6 +62,26 @@ func Run(t *testing.T, open func(t *testing.T) objstore.Store) {
 			t.Parallel()
 			test.run(t, open(t))
 		})
+	}
+}
+
+// Fill puts objects into store, several at a time.
+func Fill(t *testing.T, store objstore.Putter, objects map[string][]byte) {
+	t.Helper()
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for key, data := range objects {
+		slots <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-slots }()
+			if _, err := store.Put(t.Context(), key, bytes.NewReader(data), objstore.PutOptions{}); err != nil {
+				t.Errorf("put %s: %v", key, err)
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
 	}
 }
 
