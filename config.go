@@ -22,6 +22,7 @@ import (
 const (
 	DefaultPollInterval = time.Second
 	DefaultCacheSize    = 64 << 20
+	DefaultOpenTimeout  = 30 * time.Second
 )
 
 // Config says which replica to open, and how. What the URI of an open gives comes first, then the Config of [Register], then the
@@ -53,6 +54,9 @@ type Config struct {
 
 	// StaleAfter makes a transaction fail that begins longer than this after the last good poll. Zero is never.
 	StaleAfter time.Duration
+
+	// OpenTimeout bounds the requests that open the replica. Zero is 30 seconds.
+	OpenTimeout time.Duration
 
 	// Logger gets one line per event an operator would retell. Nil discards.
 	Logger *slog.Logger

@@ -59,7 +59,9 @@ func connect(ctx context.Context, file string, params url.Values) (vfs.Database,
 	if err != nil {
 		return nil, err
 	}
-	e, err := databases.acquire(ctx, c)
+	opening, cancel := context.WithTimeout(ctx, c.OpenTimeout)
+	defer cancel()
+	e, err := databases.acquire(opening, c)
 	if err != nil {
 		return nil, err
 	}

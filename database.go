@@ -209,15 +209,19 @@ func (r *registry) acquire(ctx context.Context, c Config) (*entry, error) {
 func (r *registry) join(ctx context.Context, e *entry) (*entry, error) {
 	select {
 	case <-e.ready:
-		if e.err == nil {
-			return e, nil
+	case <-ctx.Done():
+		select {
+		case <-e.ready: // it says more than that time is up
+		default:
+			r.release(e)
+			return nil, ctx.Err()
 		}
+	}
+	if e.err != nil {
 		r.release(e)
 		return nil, e.err
-	case <-ctx.Done():
-		r.release(e)
-		return nil, ctx.Err()
 	}
+	return e, nil
 }
 
 // release gives up one use. The last one closes the replica.
@@ -229,7 +233,7 @@ func (r *registry) release(e *entry) {
 		delete(r.open, e.key)
 	}
 	r.mu.Unlock()
-	if last {
+	if last { // whoever opens it has a reference, so it is ready
 		<-e.ready
 		if e.db != nil {
 			e.db.close()

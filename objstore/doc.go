@@ -20,6 +20,7 @@
 // An example, with the memory backend:
 //
 //	store := new(memstore.Store)
-//	_, err := store.Put(ctx, "app/0000/0000000000000001-0000000000000001.ltx", bytes.NewReader(b), objstore.PutOptions{OnlyCreate: true})
+//	_, err := store.Put(ctx, "app/0000/0000000000000001-0000000000000001.ltx", body,
+//		objstore.PutOptions{OnlyCreate: true})
 //	part, err := store.ReadSuffix(ctx, objstore.Ref{Key: "app/0000/…"}, 64<<10) // the last 64 KiB, or all of it
 package objstore

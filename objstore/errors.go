@@ -28,7 +28,8 @@ var (
 	ErrTemporary = errors.New("store unavailable")
 )
 
-// OpError says what was asked of which object: the key is the whole one, as the backend knows it. Its text never holds credentials or signed URLs.
+// OpError says what was asked of which object: the key is the whole one, as the backend knows it. Its text never holds
+// credentials or signed URLs.
 type OpError struct {
 	Op  string // "get", "list", "put", "delete"
 	Key string // the key or the prefix

@@ -90,13 +90,17 @@ func (s *search) learn(i int, t time.Time) {
 	}
 }
 
-// nearGuess looks at the two moments around the guess, and at two more a few steps away when the answer is not between them.
+// nearGuess looks at the two moments around the guess, and at two more a few steps away when the answer is not between them. A guess
+// at either end says nothing: that is what a copied bucket looks like.
 func (s *search) nearGuess(ctx context.Context) error {
 	if s.hi-s.lo <= 2 {
 		return nil
 	}
 	first := s.lo + 1
 	guess := first + sort.Search(s.hi-first, func(i int) bool { return s.tl.Guess(s.txids[first+i]).After(s.at) })
+	if guess == first || guess == s.hi {
+		return nil
+	}
 	if err := s.probe(ctx, guess-1, guess); err != nil {
 		return err
 	}

@@ -32,7 +32,8 @@ var (
 	_ vfs.FilePragma    = (*file)(nil)
 )
 
-// start reads the time that the URI asks for, and checks that there is something to read.
+// start sets the time that the URI asks for, and reads page 1: SQLite will do so next, and an error of the open itself is the only
+// one whose cause always reaches the caller.
 func (f *file) start(ctx context.Context, when, txid string) error {
 	var err error
 	switch {
@@ -42,9 +43,15 @@ func (f *file) start(ctx context.Context, when, txid string) error {
 		err = f.setTime(ctx, when)
 	case txid != "":
 		err = f.setTXID(ctx, txid)
-	default:
-		_, err = f.db.Newest(ctx)
 	}
+	if err != nil {
+		return err
+	}
+	v, err := f.reading(ctx)
+	if err != nil {
+		return err
+	}
+	_, err = f.first.read(ctx, f.db, v)
 	return err
 }
 

@@ -103,6 +103,14 @@ func (s S3) Delete(ctx context.Context, bucket, key string) error {
 	return err
 }
 
+// AllowAnonymous lets everybody do the given actions ("s3:GetObject") in a bucket, and nothing else.
+func (s S3) AllowAnonymous(ctx context.Context, bucket string, actions ...string) error {
+	policy := fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["*"]},`+
+		`"Action":["%s"],"Resource":["arn:aws:s3:::%s","arn:aws:s3:::%s/*"]}]}`, strings.Join(actions, `","`), bucket, bucket)
+	_, err := s.do(ctx, http.MethodPut, bucket, url.Values{"policy": {""}}, nil, []byte(policy))
+	return err
+}
+
 // do sends one signed request and returns the whole answer. Its errors name the resource and hold no credentials.
 func (s S3) do(
 	ctx context.Context, method, resource string, query url.Values, header http.Header, body []byte,

@@ -249,7 +249,9 @@ func (s *faulty) List(ctx context.Context, prefix, startAfter string) (page objs
 	return page, nil
 }
 
-func (s *faulty) Put(ctx context.Context, key string, body io.ReadSeeker, opts objstore.PutOptions) (etag string, err error) {
+func (s *faulty) Put(
+	ctx context.Context, key string, body io.ReadSeeker, opts objstore.PutOptions,
+) (etag string, err error) {
 	err = s.do(ctx, "put", key, func(mode Mode) error {
 		etag, err = s.put(ctx, mode, key, body, opts)
 		return err
@@ -263,7 +265,9 @@ func (s *faulty) Put(ctx context.Context, key string, body io.ReadSeeker, opts o
 	return etag, nil
 }
 
-func (s *faulty) put(ctx context.Context, mode Mode, key string, body io.ReadSeeker, opts objstore.PutOptions) (string, error) {
+func (s *faulty) put(
+	ctx context.Context, mode Mode, key string, body io.ReadSeeker, opts objstore.PutOptions,
+) (string, error) {
 	switch mode {
 	case Drop:
 		return md5Of(body)

@@ -170,14 +170,16 @@ const weak = "W/"
 
 func answerOf(resp *http.Response) (*wire.Answer, error) {
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return nil, fmt.Errorf("the server sends it with Content-Encoding %.20q; switch compression off: %w", encoding, objstore.ErrUnsupported)
+		return nil, fmt.Errorf("the server sends it with Content-Encoding %.20q; switch compression off: %w",
+			encoding, objstore.ErrUnsupported)
 	}
 	if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
 		return nil, fmt.Errorf("the server sends a web page in its place: %w", objstore.ErrNotFound)
 	}
 	contentRange := resp.Header.Get("Content-Range")
 	if (contentRange != "") != (resp.StatusCode == http.StatusPartialContent) {
-		return nil, fmt.Errorf("status %d and Content-Range %.60q do not go together: %w", resp.StatusCode, contentRange, objstore.ErrTemporary)
+		return nil, fmt.Errorf("status %d and Content-Range %.60q do not go together: %w",
+			resp.StatusCode, contentRange, objstore.ErrTemporary)
 	}
 	etag := strings.ReplaceAll(resp.Header.Get("ETag"), `"`, "")
 	return &wire.Answer{ContentRange: contentRange, Length: resp.ContentLength, ETag: etag, Body: resp.Body}, nil

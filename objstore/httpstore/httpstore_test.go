@@ -278,7 +278,7 @@ func TestErrors(t *testing.T) {
 		{"throttled", status(429), objstore.ErrTemporary},
 		{"closed", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, objstore.ErrTemporary},
 		{"stuck", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, objstore.ErrTemporary},
-		{"loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, 302) }, objstore.ErrTemporary},
+		{"loop", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path, http.StatusFound) }, objstore.ErrTemporary},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

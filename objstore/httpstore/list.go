@@ -49,8 +49,8 @@ func (s *Store) list(ctx context.Context, prefix, startAfter string) (objstore.P
 		}
 		refusals = append(refusals, fmt.Sprintf("%s: %v", candidate.url, err))
 	}
-	return objstore.Page{}, &ownError{fmt.Errorf("no public S3 bucket answers a listing (%s); allow s3:ListBucket to everybody,"+
-		" or use an s3:// URL with credentials: %w", strings.Join(refusals, "; "), objstore.ErrUnsupported)}
+	return objstore.Page{}, &ownError{fmt.Errorf("no public S3 bucket answers a listing (%s);"+
+		" allow s3:ListBucket to everybody, or use an s3:// URL with credentials: %w", strings.Join(refusals, "; "), objstore.ErrUnsupported)}
 }
 
 // candidates returns the places the bucket can be at: the host, then its first folder.

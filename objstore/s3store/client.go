@@ -95,7 +95,9 @@ func (s *Store) setUpClient() error {
 		client.Transport = wire.NewTransport(tlsConfig)
 	}
 	client.Transport = wire.GuardStalls(client.Transport, s.cfg.StallTimeout)
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse } // signatures do not travel
+	client.CheckRedirect = func(*http.Request, []*http.Request) error {
+		return http.ErrUseLastResponse // signatures do not travel
+	}
 	s.httpClient = &client
 
 	s.credentials = aws.AnonymousCredentials{}

@@ -94,8 +94,8 @@ func (s *Store) resolve(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case instance:
-		return fmt.Errorf("no credentials: tried AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the LITESTREAM_ pair, web identity,"+
-			" the shared AWS files, the container's role and (for %v) that of an EC2 instance;"+
+		return fmt.Errorf("no credentials: tried AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the LITESTREAM_ pair,"+
+			" web identity, the shared AWS files, the container's role and (for %v) that of an EC2 instance;"+
 			" set the first two, or anonymous=true for a public bucket: %w", limit, objstore.ErrAccess)
 	case limited.Err() != nil:
 		return fmt.Errorf("credentials did not arrive within %v: %w", limit, objstore.ErrAccess)

@@ -3,6 +3,7 @@ package s3store
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -47,7 +48,7 @@ func (s *Store) deleteBatch(ctx context.Context, keys []string) error {
 	if err == nil {
 		return s.keyErrors(out.Errors)
 	}
-	if kind, _ := classify(statusOf(err), codeOf(err)); errors.Is(kind, objstore.ErrUnsupported) {
+	if _, kind := classify(statusOf(err), codeOf(err)); errors.Is(kind, objstore.ErrUnsupported) {
 		s.noBatchDelete.Store(true)
 		return s.deleteSingly(ctx, keys)
 	}
@@ -59,11 +60,13 @@ func (s *Store) keyErrors(failed []types.Error) error {
 	var errs []error
 	for _, f := range failed {
 		code := aws.ToString(f.Code)
-		kind, advice := classify(0, code)
+		advice, kind := classify(0, code)
 		if errors.Is(kind, objstore.ErrNotFound) {
 			continue
 		}
-		err := &ResponseError{Status: 200, Code: s.redact(code), Message: s.redact(aws.ToString(f.Message)), Advice: advice, kind: kind}
+		err := &ResponseError{
+			Status: http.StatusOK, Code: s.redact(code), Message: s.redact(aws.ToString(f.Message)), Advice: advice, kind: kind,
+		}
 		errs = append(errs, &objstore.OpError{Op: "delete", Key: aws.ToString(f.Key), Err: err})
 	}
 	return objstore.Join(errs...)

@@ -84,9 +84,10 @@ func (s *Store) responseError(response *smithyhttp.ResponseError, err error) err
 	if e.Code == "UnknownError" || strings.EqualFold(e.Code, http.StatusText(e.Status)) {
 		e.Code = ""
 	}
-	e.kind, e.Advice = classify(e.Status, e.Code)
+	e.Advice, e.kind = classify(e.Status, e.Code)
 	if region := response.Response.Header.Get("X-Amz-Bucket-Region"); region != "" && region != s.region() && wrongRegion(e) {
-		e.Advice = fmt.Sprintf("the bucket is in region %.40s and the request went to %s: set region=%.40[1]s", s.redact(region), s.region())
+		e.Advice = fmt.Sprintf("the bucket is in region %.40s and the request went to %s: set region=%.40[1]s",
+			s.redact(region), s.region())
 	}
 	return e
 }
@@ -99,64 +100,65 @@ func wrongRegion(e *ResponseError) bool {
 
 // What to do about answers that name their cause badly.
 const (
-	adviceKeys     = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-	adviceExpired  = "get new temporary credentials"
-	adviceClock    = "set the clock of this machine"
-	adviceRights   = "grant s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket; without the last one S3 says this of every missing object"
+	adviceKeys    = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+	adviceExpired = "get new temporary credentials"
+	adviceClock   = "set the clock of this machine"
+	adviceRights  = "grant s3:GetObject, s3:PutObject, s3:DeleteObject and s3:ListBucket;" +
+		" without the last one S3 says this of every missing object"
 	adviceRedirect = "set region or endpoint to where the bucket is"
 )
 
 // classify says what an answer means to callers. Codes come first: stores disagree about statuses.
-func classify(status int, code string) (kind error, advice string) {
+func classify(status int, code string) (advice string, kind error) {
 	switch code {
 	case "NoSuchBucket":
-		return objstore.ErrNoBucket, "create the bucket or correct its name"
+		return "create the bucket or correct its name", objstore.ErrNoBucket
 	case "NoSuchKey", "NotFound":
-		return objstore.ErrNotFound, ""
+		return "", objstore.ErrNotFound
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch":
-		return objstore.ErrAccess, adviceKeys
+		return adviceKeys, objstore.ErrAccess
 	case "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired", "InvalidToken":
-		return objstore.ErrAccess, adviceExpired
+		return adviceExpired, objstore.ErrAccess
 	case "AccessDenied", "AllAccessDisabled", "AccountProblem":
-		return objstore.ErrAccess, adviceRights
+		return adviceRights, objstore.ErrAccess
 	case "RequestTimeTooSkewed":
-		return objstore.ErrAccess, adviceClock
+		return adviceClock, objstore.ErrAccess
 	case "PreconditionFailed":
-		return objstore.ErrChanged, ""
+		return "", objstore.ErrChanged
 	case "InvalidRange":
-		return objstore.ErrShortObject, ""
+		return "", objstore.ErrShortObject
 	case "PermanentRedirect", "TemporaryRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
-		return nil, adviceRedirect
+		return adviceRedirect, nil
 	case "NotImplemented", "MethodNotAllowed":
-		return objstore.ErrUnsupported, ""
-	case "SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "RequestCanceled", "InternalError", "ServiceUnavailable",
-		"ConditionalRequestConflict", "OperationAborted", "IncompleteBody", "TooManyRequests", "Throttling":
-		return objstore.ErrTemporary, ""
+		return "", objstore.ErrUnsupported
+	case "SlowDown", "SlowDownRead", "SlowDownWrite", "RequestTimeout", "RequestCanceled", "InternalError",
+		"ServiceUnavailable", "ConditionalRequestConflict", "OperationAborted", "IncompleteBody", "TooManyRequests", "Throttling":
+		return "", objstore.ErrTemporary
 	}
 	return classifyStatus(status)
 }
 
-func classifyStatus(status int) (kind error, advice string) {
+func classifyStatus(status int) (advice string, kind error) {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return objstore.ErrAccess, adviceRights
+		return adviceRights, objstore.ErrAccess
 	case http.StatusNotFound:
-		return objstore.ErrNotFound, ""
+		return "", objstore.ErrNotFound
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return nil, adviceRedirect
+		return adviceRedirect, nil
 	case http.StatusPreconditionFailed:
-		return objstore.ErrChanged, ""
+		return "", objstore.ErrChanged
 	case http.StatusRequestedRangeNotSatisfiable:
-		return objstore.ErrShortObject, ""
+		return "", objstore.ErrShortObject
 	case http.StatusNotImplemented, http.StatusMethodNotAllowed:
-		return objstore.ErrUnsupported, ""
+		return "", objstore.ErrUnsupported
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
-		return objstore.ErrTemporary, ""
+		return "", objstore.ErrTemporary
 	}
 	if status >= 500 {
-		return objstore.ErrTemporary, ""
+		return "", objstore.ErrTemporary
 	}
-	return nil, ""
+	return "", nil
 }
 
 // networkError is for requests that got no answer, or one that made no sense.
