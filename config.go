@@ -62,6 +62,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	logLevel, logFile string // as the URI or the environment gave them
+	eyes              int64  // tells registrations with S3 settings apart; 0 without
 }
 
 // setting is one name that users type.

@@ -33,11 +33,17 @@ func Register(name string, c Config) error {
 	if c.ReplicaURL == "" && c.Store == nil {
 		return fmt.Errorf("replica %q needs a ReplicaURL or a Store", name)
 	}
+	if c.S3 != nil {
+		c.eyes = eyes.Add(1)
+	}
 	names.mu.Lock()
 	defer names.mu.Unlock()
 	names.conf[name] = c
 	return nil
 }
+
+// eyes numbers the registrations with S3 settings of their own: what one may see another may not.
+var eyes atomic.Int64
 
 // Unregister takes back a name. What is open stays open.
 func Unregister(name string) {
@@ -116,7 +122,7 @@ func (c Config) withDefaults() Config {
 
 // identity tells whether two opens mean the same replica seen with the same eyes.
 func (c Config) identity() string {
-	return fmt.Sprintf("%s|%p|%p", c.ReplicaURL, c.Store, c.S3)
+	return fmt.Sprintf("%s|%p|%d", c.ReplicaURL, c.Store, c.eyes)
 }
 
 // agrees returns an error when other wants something different of what all connections of a replica share.

@@ -89,6 +89,9 @@ func directory(raw string) (string, error) {
 	if err != nil || dir == "" {
 		return "", fmt.Errorf("replica_url names no directory; it looks like file:///directory")
 	}
+	if filepath.VolumeName(dir) == "" && len(dir) > 1 && filepath.VolumeName(dir[1:]) != "" {
+		dir = dir[1:] // file:///C:/directory
+	}
 	return filepath.FromSlash(dir), nil
 }
 

@@ -87,8 +87,8 @@ func (s *fileSystem) FullPathname(name string) (string, error) { return name, ni
 // handle returns the file behind a schema of a connection.
 func handle(conn *sqlite3.Conn, schema string) (*file, bool) {
 	name := conn.Filename(schema)
-	if name == nil {
-		return nil, false
+	if name.String() == "" {
+		return nil, false // no such schema, or one in memory, whose file the driver cannot be asked for
 	}
 	return vfsutil.UnwrapFile[*file](name.DatabaseFile())
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
@@ -28,6 +29,7 @@ const (
 func loadAWS(ctx context.Context, cfg Config) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithDefaultsMode(aws.DefaultsModeStandard), // AWS_DEFAULTS_MODE=auto would wait for a cloud
+		config.WithLogger(logging.Nop{}),                  // errors say it; standard error is the program's
 	}
 	if cfg.Region != "" {
 		options = append(options, config.WithRegion(cfg.Region))

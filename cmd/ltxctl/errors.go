@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ncruces/go-sqlite3"
+
+	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/sqlrun"
+	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/pitr"
+)
+
+// Exit codes; "ltxctl help exit-codes" explains them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitDamaged     = 4
+	exitAccess      = 5
+	exitUnavailable = 6
+	exitTimeout     = 124
+	exitInterrupted = 130
+)
+
+const exitCodesHelp = `Exit codes of ltxctl:
+
+    0  success
+    1  the statement or the command failed
+    2  usage: an unknown command, flag, parameter or format, or a time that is
+       none
+    3  not found: no bucket, no replica, or a time or transaction that the
+       replica does not hold
+    4  damaged: files are missing, or hold what cannot be right
+    5  access denied: credentials are missing, wrong, or lack a right
+    6  the store cannot be reached, or failed after retries; trying again may help
+  124  the time of --timeout is over
+  130  interrupted by Ctrl-C
+`
+
+// usageError is a command line that makes no sense.
+type usageError struct{ err error }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+func (e *usageError) Error() string { return e.err.Error() }
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// reported is an error that has been shown already, as part of the output.
+type reported struct{ code int }
+
+func (e *reported) Error() string { return fmt.Sprintf("exit code %d", e.code) }
+
+// kind is a class of errors: the exit code, and what to do next.
+type kind struct {
+	is   func(error) bool
+	code int
+	next string
+}
+
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func as[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// kinds are tried in order.
+var kinds = []kind{
+	{as[*usageError], exitUsage, ""},
+	{as[*pitr.PhraseError], exitUsage, ""},
+	{is(context.Canceled), exitInterrupted, ""},
+	{is(context.DeadlineExceeded), exitTimeout, "give it more with --timeout, or find out what is slow with --stats"},
+	{is(sqlrun.ErrParam), exitUsage, "give it as --param name=value"},
+	{is(index.ErrNoReplica), exitNotFound, ""},
+	{is(objstore.ErrNoBucket), exitNotFound, ""},
+	{is(pitr.ErrOutside), exitNotFound, `"ltxctl info REPLICA" shows which moments can be opened`},
+	{is(index.ErrNotReachable), exitNotFound, `"ltxctl info REPLICA" shows which moments can be opened`},
+	{is(index.ErrGap), exitDamaged, `"ltxctl info REPLICA" shows what is missing`},
+	{is(index.ErrCorrupt), exitDamaged, `"ltxctl query REPLICA SQL --time '1 hour ago'" may still read an earlier moment`},
+	{is(index.ErrHistoryChanged), exitDamaged, "run the command again to read the new replica"},
+	{is(index.ErrViewExpired), exitFailed, "run the command again: it will read a newer state"},
+	{is(objstore.ErrAccess), exitAccess, `"ltxctl doctor REPLICA" goes through it step by step`},
+	{is(objstore.ErrTemporary), exitUnavailable, `check the endpoint in the URL; "ltxctl doctor REPLICA" tries it step by step`},
+	{is(objstore.ErrNotFound), exitNotFound, ""},
+	{is(objstore.ErrUnsupported), exitFailed, ""},
+	{is(sqlite3.READONLY), exitFailed, "a replica is opened read-only; change the database that Litestream replicates"},
+	{is(sqlite3.TOOBIG), exitFailed, "a single value may have 48 MiB; select a part of it with substr"},
+}
+
+// classify returns the exit code for an error and what to do about it.
+func classify(err error) (code int, next string) {
+	if r, ok := errors.AsType[*reported](err); ok {
+		return r.code, ""
+	}
+	for _, k := range kinds {
+		if k.is(err) {
+			return k.code, k.next
+		}
+	}
+	return exitFailed, ""
+}
+
+// message is the text for an error, without the prefixes of libraries.
+func message(err error) string {
+	switch code, _ := classify(err); code {
+	case exitInterrupted:
+		return "interrupted"
+	case exitTimeout:
+		return "out of time"
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "sqlite3: "), "SQL logic error: ") // says nothing
+}
+
+// report writes an error to standard error and returns the exit code.
+func (c *cli) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code, next := classify(err)
+	if as[*reported](err) {
+		return code
+	}
+	text := "ltxctl: " + message(err)
+	screen := c.screen(c.stderr)
+	if !as[*sqlrun.SyntaxError](err) {
+		text = screen.Wrap(text, "")
+	}
+	fmt.Fprintln(c.stderr, text)
+	if next != "" {
+		fmt.Fprintln(c.stderr, screen.Wrap(next, "        "))
+	}
+	return code
+}

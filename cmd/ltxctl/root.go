@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/render"
+	"github.com/litefs-s3/litefs-s3/internal/nearest"
+)
+
+// cli is one run of the command: the world, and the flags that every command has.
+type cli struct {
+	*system
+	json    bool
+	color   string
+	verbose bool
+}
+
+// run runs the command line and returns the exit code.
+func run(ctx context.Context, s *system, args []string) int {
+	c := &cli{system: s}
+	root := c.command()
+	root.SetArgs(append([]string{}, args...)) // never nil, for which cobra would take those of the process
+	return c.report(root.ExecuteContext(ctx))
+}
+
+func (c *cli) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "ltxctl",
+		Short: "Look into Litestream replicas where they lie",
+		Long: `ltxctl opens SQLite databases that Litestream replicates, where they lie in
+object storage: it lists a replica's files, draws its history, and runs SQL on
+any moment of it, without restoring anything.
+
+A replica is its URL, s3://bucket/path, file:///directory or
+https://host/path. Left out, it is that of LITESTREAM_REPLICA_URL. "ltxctl
+help replica-url" tells more; "ltxctl demo" shows everything without a bucket.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          unknownCommand,
+	}
+	root.SetIn(c.stdin)
+	root.SetOut(c.stdout)
+	root.SetErr(c.stderr)
+	root.SetFlagErrorFunc(flagError)
+	flags := root.PersistentFlags()
+	flags.BoolVar(&c.json, "json", false, "write JSON")
+	flags.StringVar(&c.color, "color", "auto", "use colours: auto, always, never; auto respects NO_COLOR")
+	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to standard error")
+	flags.SortFlags = false
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return c.checkColor() }
+	root.AddCommand(
+		c.listCommand(), c.infoCommand(), c.queryCommand(), c.shellCommand(), c.doctorCommand(), c.demoCommand(), c.versionCommand(),
+		topic("exit-codes", "What the exit codes mean", exitCodesHelp),
+		topic("replica-url", "How a replica is named, and which settings there are", replicaURLHelp),
+	)
+	return root
+}
+
+func topic(name, short, text string) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Long: strings.TrimSpace(text)}
+}
+
+// unknownCommand is what the root runs: nothing is asked, or something that is no command.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		names = append(names, sub.Name())
+	}
+	if strings.Contains(args[0], "://") {
+		return usagef("a command comes before the replica: ltxctl info %s", displayURL(args[0]))
+	}
+	return usagef("unknown command %q%s", args[0], nearest.Hint(args[0], names))
+}
+
+// flagError makes an error about a flag one of usage, with the nearest flag there is.
+func flagError(cmd *cobra.Command, err error) error {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	if !ok || unknown.GetSpecifiedShortnames() != "" {
+		return &usageError{fmt.Errorf("%w; see ltxctl %s --help", err, cmd.Name())}
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	return usagef("unknown flag --%s%s", unknown.GetSpecifiedName(), nearest.Hint("--"+unknown.GetSpecifiedName(), names))
+}
+
+func (c *cli) checkColor() error {
+	words := []string{"auto", "always", "never"}
+	for _, word := range words {
+		if c.color == word {
+			return nil
+		}
+	}
+	return usagef("--color=%q%s", c.color, nearest.Hint(c.color, words))
+}
+
+// screen describes a stream.
+func (c *cli) screen(stream io.Writer) render.Screen {
+	width, terminal := c.terminal(stream)
+	plain := c.getenv("NO_COLOR") != "" || c.getenv("TERM") == "dumb"
+	return render.Screen{
+		Terminal: terminal, Width: width, Now: c.now(),
+		Color: c.color == "always" || c.color == "auto" && terminal && !plain,
+	}
+}
+
+// logger is where --verbose logs to, or nil.
+func (c *cli) logger() *slog.Logger {
+	if !c.verbose {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// writeJSON writes a value for programs.
+func (c *cli) writeJSON(value any) error {
+	enc := json.NewEncoder(c.stdout)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(value)
+}
