@@ -99,6 +99,11 @@ func (c *Catalog) covered(level int) TXID {
 	return max(merged, 1) - 1
 }
 
+// reaches reports whether the listing shows f if it is there.
+func (c *Catalog) reaches(f *File) bool {
+	return c.Complete || f.Level >= 2 || f.Min > c.covered(f.Level)
+}
+
 // levelsFrom returns the levels that have keys after last.
 func levelsFrom(last string) []int {
 	var levels []int

@@ -28,6 +28,7 @@ type oddity struct {
 	pgnos    []uint32
 	old      bool
 	ours     bool
+	fast     bool
 }
 
 func seq(first, last uint32) (pgnos []uint32) {
@@ -89,8 +90,11 @@ func (o *oddity) encode() ([]byte, error) {
 	for i, pgno := range o.pgnos {
 		pages[i] = o.page(pgno)
 	}
-	if o.old {
+	switch {
+	case o.old:
 		return encodeOld(h, o.pgnos, pages)
+	case o.fast:
+		return encodeFast(h, o.pgnos, pages)
 	}
 	return encodeNew(h, o.pgnos, pages)
 }
@@ -176,6 +180,14 @@ func TestGolden(t *testing.T) {
 				}
 				if !bytes.Equal(got, o.page(pgno)) {
 					t.Errorf("page %d differs", pgno)
+				}
+			}
+			if encoded, err := o.encode(); err != nil || !bytes.Equal(encoded, data) {
+				t.Errorf("is not what the encoder makes now, %v", err)
+			}
+			if o.fast = !o.old; o.fast {
+				if encoded, err := o.encode(); err != nil || !bytes.Equal(encoded, data) {
+					t.Errorf("the test's own encoder differs from the library's, %v", err)
 				}
 			}
 			dec := ltx.NewDecoder(bytes.NewReader(data))
@@ -326,6 +338,32 @@ func TestDecodeHeader_Refuses(t *testing.T) {
 		damage(data)
 		if _, err := parseWhole(o.file(data), data); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "L0/0000000000000001-") {
 			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
+// Indexes that no encoder writes.
+func TestDecodeIndex_Refuses(t *testing.T) {
+	t.Parallel()
+	page := make([]byte, 65536)
+	h := ltx.Header{Version: ltx.Version, Flags: ltx.HeaderFlagNoChecksum, PageSize: 65536, Commit: 16390, MinTXID: 2, MaxTXID: 2}
+	f := File{Min: 2, Max: 2}
+	for want, pgnos := range map[string][]uint32{
+		"":                                    {3, 16384, 16386, 16390},
+		"page 16385 is the lock page":         {3, 16385},
+		"page 16391 is above the commit size": {3, 16391},
+		"page 3 after page 3":                 {3, 3},
+		"page 2 after page 3":                 {3, 2},
+		"bytes after the end of the index":    {3, 0},
+	} {
+		data, err := encodeFast(h, pgnos, [][]byte{page, page, page, page})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Size = int64(len(data))
+		_, err = parseWhole(&f, data)
+		if got := fmt.Sprint(err); want == "" && err != nil || want != "" && (!errors.Is(err, ErrCorrupt) || !strings.Contains(got, want)) {
+			t.Errorf("pages %d: got %v, want %s", pgnos, err, want)
 		}
 	}
 }

@@ -45,6 +45,8 @@ type ReachError struct {
 
 func (e *ReachError) Error() string {
 	switch {
+	case e.Last == 0:
+		return fmt.Sprintf("txid %s cannot be opened, nor any other: no file begins with transaction 1", e.TXID)
 	case e.TXID > e.Last:
 		return fmt.Sprintf("txid %s is not written yet: the last one is %s", e.TXID, e.Last)
 	case e.TXID < e.First:

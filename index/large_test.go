@@ -137,7 +137,7 @@ func layer(pageSize, commit uint32, min, max TXID, pgnos []uint32) *segment {
 func TestR11_LockPage(t *testing.T) {
 	t.Parallel()
 	for pageSize := uint32(512); pageSize <= 65536; pageSize *= 2 {
-		if testing.Short() && pageSize < 4096 {
+		if (testing.Short() || raceEnabled) && pageSize < 4096 {
 			continue
 		}
 		lock := ltx.LockPgno(pageSize)

@@ -7,11 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/superfly/ltx"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/faultstore"
@@ -375,7 +374,11 @@ func TestR6_OpenTranscript(t *testing.T) {
 // next try works.
 func TestR6_EveryFault(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []faultstore.Mode{faultstore.Refuse, faultstore.Cut, faultstore.LoseReply} {
+	modes := []faultstore.Mode{faultstore.Refuse, faultstore.Cut, faultstore.LoseReply}
+	if testing.Short() || raceEnabled {
+		modes = modes[:1]
+	}
+	for _, mode := range modes {
 		for n := int64(0); ; n++ {
 			fault := faultstore.FailNth(n).As(mode)
 			m := newTestModel(t)
@@ -579,7 +582,7 @@ func TestR10_HistoryReplaced(t *testing.T) {
 							if calls++; calls == at {
 								swap()
 							}
-						}}, Options{OnLoad: w.onLoad(func(err error) { t.Error(err) })})
+						}, new(sync.Mutex)}, Options{OnLoad: w.onLoad(func(err error) { t.Error(err) })})
 						if err != nil {
 							t.Fatal(err)
 						}
@@ -663,6 +666,46 @@ func TestR10_HistoryReplaced(t *testing.T) {
 	}
 }
 
+// The other history has its beginning in common with the one that was read: a bucket set back to an earlier moment and
+// written on from there. What was read of the files that differ is forgotten.
+func TestR10_Fork(t *testing.T) {
+	t.Parallel()
+	for _, commits := range []TXID{6, 10, 15} {
+		t.Run(fmt.Sprintf("to %d", commits), func(t *testing.T) {
+			a := newTestModel(t)
+			a.commit(20)
+			for a.head().txid < 5 {
+				a.transaction()
+			}
+			a.snapshot()
+			b := newModel(a.store, 2, 2, 512, func(err error) { t.Fatal(err) })
+			b.states = slices.Clone(a.states)
+			for a.head().txid < 10 {
+				a.commit(20, 1, 2, uint32(a.head().txid))
+			}
+			w := newWitness(a.store, a, b)
+			w.era[0], w.era[1] = 1, 2
+			tr := mustOpen(t, a.store)
+			agree(t, w, tr, tr.View())
+			for _, f := range a.files(0)[5:] {
+				a.remove(f)
+			}
+			for b.head().txid < commits {
+				b.commit(20, 1, 3, uint32(b.head().txid))
+			}
+			for n := 0; tr.View().History == 0; n++ {
+				if err := tr.Refresh(t.Context()); n > 3 {
+					t.Fatalf("%v, %+v", err, tr.State())
+				}
+			}
+			if tr.View().TXID != commits {
+				t.Errorf("at %s", tr.View().TXID)
+			}
+			agree(t, w, tr, tr.View())
+		})
+	}
+}
+
 // A page size that changes is an error, not a mixture.
 func TestPageSizeChangesIsCorrupt(t *testing.T) {
 	t.Parallel()
@@ -701,5 +744,3 @@ func TestFilesWithoutPages(t *testing.T) {
 	cold := mustOpen(t, m.store)
 	agree(t, w, cold, cold.View())
 }
-
-var _ = ltx.Version

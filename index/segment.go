@@ -69,7 +69,7 @@ func (s *segment) pgno(i int) uint32 {
 // find returns the number of the frame that holds pgno.
 func (s *segment) find(pgno uint32) (int, bool) {
 	if s.pgnos != nil {
-		return slices.BinarySearch(s.pgnos, pgno)
+		return search(s.pgnos, pgno)
 	}
 	lock := ltx.LockPgno(s.pageSize)
 	i := int(pgno) - 1

@@ -16,26 +16,36 @@ import (
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
 )
 
-var replaySeed = flag.Uint64("seed", 0, "run the simulations with this seed only")
+var (
+	replaySeed = flag.Uint64("seed", 0, "run the simulations with this seed only")
+	moreSeeds  = flag.Int("seeds", 1, "run the simulations with so many times as many seeds")
+)
 
 // between calls a hook before every request, as a world does that does not stand still while somebody reads it.
 type between struct {
 	Reader
-	hook func()
+	hook func() // called by one request at a time
+	mu   *sync.Mutex
+}
+
+func (s between) before() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hook()
 }
 
 func (s between) List(ctx context.Context, prefix, startAfter string) (objstore.Page, error) {
-	s.hook()
+	s.before()
 	return s.Reader.List(ctx, prefix, startAfter)
 }
 
 func (s between) ReadAt(ctx context.Context, ref objstore.Ref, p []byte, off int64) error {
-	s.hook()
+	s.before()
 	return s.Reader.ReadAt(ctx, ref, p, off)
 }
 
 func (s between) ReadPrefix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
-	s.hook()
+	s.before()
 	return s.Reader.ReadPrefix(ctx, ref, n)
 }
 
@@ -77,7 +87,7 @@ func newSim(t *testing.T, seed uint64, harsh, restless bool) *sim {
 	s.m.ours = s.rng.IntN(4) == 0
 	s.reader = s.store
 	if restless {
-		s.reader = between{s.store, s.disturb}
+		s.reader = between{s.store, s.disturb, new(sync.Mutex)}
 	}
 	return s
 }
@@ -334,9 +344,10 @@ func reachable(files []File) []TXID {
 
 func simulate(t *testing.T, seeds, steps int, harsh, restless bool) {
 	t.Parallel()
-	if testing.Short() {
+	if testing.Short() || raceEnabled {
 		seeds = max(seeds/8, 5)
 	}
+	seeds *= *moreSeeds
 	var polls, travels, rehomes, expired, replaced int
 	run := func(seed uint64) {
 		ok := t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {

@@ -118,7 +118,7 @@ type place struct {
 func (t *table) find(pgno uint32) (place, bool) {
 	for r := len(t.runs) - 1; r >= 0; r-- {
 		run := &t.runs[r]
-		if k, ok := slices.BinarySearch(run.pgnos, pgno); ok {
+		if k, ok := search(run.pgnos, pgno); ok {
 			seg := int(run.seg(k))
 			if run.segs == nil && t.segs[seg].pgnos != nil {
 				return place{seg, k}, true
@@ -132,6 +132,19 @@ func (t *table) find(pgno uint32) (place, bool) {
 	}
 	i, ok := t.segs[0].find(pgno)
 	return place{0, i}, ok
+}
+
+// search is slices.BinarySearch without branches to mispredict, which for random pages take most of its time. When pgno is
+// not there, the number it returns means nothing.
+func search(pgnos []uint32, pgno uint32) (int, bool) {
+	at := 0
+	for n := len(pgnos); n > 1; {
+		half := n / 2
+		past := (int64(pgno) - int64(pgnos[at+half])) >> 63 // -1 when pgno is before the middle, else 0
+		at += half &^ int(past)
+		n -= half
+	}
+	return at, at < len(pgnos) && pgnos[at] == pgno
 }
 
 // version is the TXID as of which the page at p is known.
@@ -176,7 +189,7 @@ type versions struct {
 }
 
 func (v *versions) at(pgno uint32) TXID {
-	if i, ok := slices.BinarySearch(v.pgnos, pgno); ok {
+	if i, ok := search(v.pgnos, pgno); ok {
 		return v.txids[i]
 	}
 	return v.rest
@@ -245,24 +258,17 @@ func (t *table) versionsOfBase(s *segment) *versions {
 		base = t.versions[0]
 	}
 	changed := slices.Clone(base.pgnos)
-	floor := t.segs[0].commit // below it nothing was ever cut off
 	for _, r := range t.runs {
 		changed = append(changed, r.pgnos...)
-		floor = min(floor, r.commit)
-	}
-	for pgno := uint64(floor) + 1; pgno <= uint64(s.commit); pgno++ {
-		changed = append(changed, uint32(pgno))
 	}
 	slices.Sort(changed)
 
 	v := &versions{rest: base.rest}
 	for _, pgno := range slices.Compact(changed) {
-		known := s.file.Max
 		if p, ok := t.find(pgno); ok {
-			known = t.version(p)
-		}
-		if known != v.rest {
-			v.set(pgno, known)
+			if known := t.version(p); known != v.rest {
+				v.set(pgno, known)
+			}
 		}
 	}
 	return v

@@ -122,9 +122,10 @@ func (t *Tracker) View() *View { return t.cur.Load() }
 // PollInterval is the time between two looks for news; negative is never.
 func (t *Tracker) PollInterval() time.Duration { return time.Duration(t.every.Load()) }
 
-// SetPollInterval changes it from the next poll on. It cannot start a Run that never polls.
+// SetPollInterval changes it from the next poll on. Zero and negative mean what they mean in Options. It cannot start a
+// Run that never polls.
 func (t *Tracker) SetPollInterval(d time.Duration) {
-	t.every.Store(int64(d))
+	t.every.Store(int64(Options{PollInterval: d}.withDefaults().PollInterval))
 	t.Wake()
 }
 
@@ -471,7 +472,8 @@ func (v *View) outdated(c *Catalog) bool {
 		return true
 	}
 	for _, f := range files {
-		if now := c.named(f); c.Complete && (now == nil || now.id() != f.id()) {
+		now := c.named(f)
+		if now != nil && now.id() != f.id() || now == nil && c.reaches(f) {
 			return true
 		}
 	}
@@ -508,7 +510,9 @@ func (t *Tracker) Run(ctx context.Context) {
 			pace.wake()
 		}
 		pace.set(t.PollInterval())
-		timer.Reset(pace.next())
+		if pace.interval > 0 { // else only Wake makes the next poll
+			timer.Reset(pace.next())
+		}
 	}
 }
 
