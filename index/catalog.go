@@ -192,3 +192,12 @@ func (c *Catalog) check() error {
 	}
 	return fmt.Errorf("nothing is stored under the prefix; check bucket and path, or start the writer first: %w", ErrNoReplica)
 }
+
+// named returns the file that the listing has under the key of f, or nil.
+func (c *Catalog) named(f *File) *File {
+	i, ok := slices.BinarySearchFunc(c.Files, *f, compareFiles)
+	if !ok {
+		return nil
+	}
+	return &c.Files[i]
+}

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -86,4 +87,15 @@ func (t *Tracker) load(ctx context.Context, chain []*File) (*table, []Blob, erro
 		return nil, nil, err
 	}
 	return newTable(segs), blobs, nil
+}
+
+// samePageSize checks that all files of a chain have pages of one size.
+func samePageSize(segs []*segment) error {
+	for _, s := range segs[1:] {
+		if s.pageSize != segs[0].pageSize {
+			return fmt.Errorf("%s has pages of %d bytes, %s of %d; a replica has one page size: %w",
+				segs[0].file, segs[0].pageSize, s.file, s.pageSize, ErrCorrupt)
+		}
+	}
+	return nil
 }

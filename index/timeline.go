@@ -5,117 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
-
-// samePageSize checks that all files of a chain have pages of one size.
-func samePageSize(segs []*segment) error {
-	for _, s := range segs[1:] {
-		if s.pageSize != segs[0].pageSize {
-			return fmt.Errorf("%s has pages of %d bytes, %s of %d; a replica has one page size: %w",
-				segs[0].file, segs[0].pageSize, s.file, s.pageSize, ErrCorrupt)
-		}
-	}
-	return nil
-}
-
-// named returns the file that the listing has under the key of f, or nil.
-func (c *Catalog) named(f *File) *File {
-	i, ok := slices.BinarySearchFunc(c.Files, *f, compareFiles)
-	if !ok {
-		return nil
-	}
-	return &c.Files[i]
-}
-
-// moveTo lets v read the same content from the files of the plan.
-func (t *Tracker) moveTo(ctx context.Context, v *View, p *planner) error {
-	chain, err := p.chain(v.TXID)
-	if err != nil {
-		return err
-	}
-	tab, blobs, err := t.load(ctx, chain)
-	if err != nil {
-		return err
-	}
-	top := tab.segs[len(tab.segs)-1]
-	if top.pageSize != v.PageSize || top.commit != v.Commit {
-		return fmt.Errorf("%s says %d pages of %d bytes at txid %s, other files said %d of %d: %w",
-			top.file, top.commit, top.pageSize, v.TXID, v.Commit, v.PageSize, ErrCorrupt)
-	}
-	tab.inherit(v.table.Load(), v.TXID)
-	v.table.Store(tab)
-	if t.opts.OnLoad != nil && len(blobs) > 0 {
-		t.opts.OnLoad(v, blobs)
-	}
-	return nil
-}
-
-// Rehome finds the pages of v in other files after gone turned out not to be in the bucket any more. When no files
-// hold the database at that TXID the error is ErrViewExpired, the head is brought up to date, and v stays readable
-// where its files are left.
-func (t *Tracker) Rehome(ctx context.Context, v *View, gone *File) error {
-	select {
-	case t.moving <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	err := t.rehome(ctx, v, gone)
-	<-t.moving
-	if errors.Is(err, ErrViewExpired) {
-		if rerr := t.Refresh(ctx); rerr != nil && ctx.Err() == nil {
-			return errors.Join(err, rerr)
-		}
-	}
-	return err
-}
-
-func (t *Tracker) rehome(ctx context.Context, v *View, gone *File) (err error) {
-	if !v.table.Load().uses(gone) {
-		return nil // somebody was here before
-	}
-	for range openAttempts {
-		c, lerr := ListAll(ctx, t.store)
-		if lerr != nil {
-			return lerr
-		}
-		c.Files = slices.DeleteFunc(c.Files, func(f File) bool { return f.id() == gone.id() })
-		if !t.sameReplica(c, v) {
-			return fmt.Errorf("%w: %s is gone, and what is under the prefix now is another history: %w", ErrViewExpired, gone, ErrHistoryChanged)
-		}
-		err = t.moveTo(ctx, v, newPlanner(c.Files, t.segments.has))
-		var reach *ReachError
-		if errors.As(err, &reach) {
-			return fmt.Errorf("%w: %s is gone, and no other files hold the database at this moment (%w); begin a new transaction",
-				ErrViewExpired, gone, err)
-		}
-		if err == nil || !replanHelps(err) {
-			return err
-		}
-	}
-	return err
-}
-
-// sameReplica reports whether the listing is of the history that v belongs to. When none of its files is left, the head,
-// which was followed from one listing to the next, can still prove it.
-func (t *Tracker) sameReplica(c *Catalog, v *View) bool {
-	marks := t.landmarks()
-	head := t.View()
-	if head.History != v.History {
-		return false
-	}
-	switch c.compare(v, marks) {
-	case otherHistory:
-		return false
-	case strangers:
-		return c.compare(head, marks) == sameHistory
-	}
-	return true
-}
 
 // Timeline is every moment of the replica that could be opened when it was listed.
 type Timeline struct {

@@ -1,0 +1,217 @@
+package index
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/litefs-s3/litefs-s3/objstore"
+)
+
+// errPartial asks for a full listing where a short one cannot tell.
+var errPartial = errors.New("listing is not complete")
+
+// replanHelps reports whether an error may come from files that were merged or removed after they were listed.
+func replanHelps(err error) bool {
+	return errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrChanged) ||
+		errors.Is(err, ErrGap) || errors.Is(err, errPartial)
+}
+
+// Poll looks for news once and publishes what it finds. Most of the time that is one GET, of the L0 file of the next TXID.
+func (t *Tracker) Poll(ctx context.Context) error {
+	return t.asMover(ctx, func() error {
+		if t.mustList || t.listingDue(time.Now()) {
+			return t.relist(ctx)
+		}
+		return t.pollNext(ctx)
+	})
+}
+
+// Refresh lists the replica and publishes what it finds.
+func (t *Tracker) Refresh(ctx context.Context) error {
+	return t.asMover(ctx, func() error { return t.relist(ctx) })
+}
+
+// asMover runs fn while nobody else moves the head, and keeps how it ended for State.
+func (t *Tracker) asMover(ctx context.Context, fn func() error) error {
+	select {
+	case t.turn <- struct{}{}:
+		defer func() { <-t.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	err := fn()
+	s := t.State()
+	s.Err = err
+	s.LastList = t.listed
+	s.Known = max(s.Known, t.View().TXID)
+	if err == nil {
+		s.LastGood = time.Now()
+		t.polled = s.LastGood
+	} else if ctx.Err() != nil {
+		return err // cancelled: says nothing about the replica
+	}
+	t.state.Store(&s)
+	return err
+}
+
+func (t *Tracker) listingDue(now time.Time) bool {
+	// By the wall clock a machine that slept notices; by the other one clocks that were put back do no harm.
+	since := func(then time.Time) time.Duration { return max(now.Sub(then), now.Round(0).Sub(then.Round(0))) }
+	every := listIdle
+	if t.View().TXID != t.listedTXID {
+		every = listBusy
+	}
+	return since(t.listed) >= every || since(t.polled) >= max(pollGap, 4*t.PollInterval())
+}
+
+// pollNext asks for the file of the next TXID, and the one after while they come.
+func (t *Tracker) pollNext(ctx context.Context) error {
+	for range burst {
+		cur := t.View()
+		l, err := loadNext(ctx, t.store, cur.TXID+1)
+		if errors.Is(err, objstore.ErrNotFound) {
+			return nil // no news
+		}
+		if err != nil {
+			return err
+		}
+		same, err := t.continues(ctx, cur, l.seg)
+		if err != nil {
+			return err
+		}
+		if !same || l.seg.pageSize != cur.PageSize {
+			return t.relist(ctx)
+		}
+		t.segments.put(l.seg)
+		t.publish(newView(cur.table.Load().extend(l.seg), cur.History), l.blobs)
+	}
+	return t.relist(ctx)
+}
+
+// relist lists the replica and brings the head to what it shows.
+func (t *Tracker) relist(ctx context.Context) (err error) {
+	first := 0
+	if errors.Is(t.State().Err, ErrGap) {
+		first = gapAttempts // a gap that is believed costs one listing a poll
+	}
+	for attempt := first; attempt < openAttempts; attempt++ {
+		c, lerr := listFor(attempt)(ctx, t.store)
+		if lerr != nil {
+			return lerr
+		}
+		err = t.follow(ctx, c)
+		if err == nil || !replanHelps(err) || errors.Is(err, ErrGap) && attempt >= gapAttempts {
+			break
+		}
+	}
+	t.mustList = err != nil
+	if err == nil {
+		t.listed, t.listedTXID = time.Now(), t.View().TXID
+	}
+	return err
+}
+
+// follow moves the head to what a listing shows.
+func (t *Tracker) follow(ctx context.Context, c *Catalog) error {
+	cur := t.View()
+	if err := c.check(); err != nil {
+		return err
+	}
+	switch kin := c.compare(cur, t.landmarks()); {
+	case kin == otherHistory:
+		return t.replace(ctx)
+	case kin != sameHistory && !c.Complete:
+		return errPartial
+	case kin != sameHistory:
+		same, err := t.stillThere(ctx, cur) // the store lists late
+		if err == nil && !same && kin == strangers {
+			same, err = t.merged(ctx, c, cur)
+		}
+		if err != nil {
+			return err
+		}
+		if same {
+			break
+		}
+		// A store that lists late shows less than was read for a moment, a replica that was replaced for ever.
+		if kin == olderThanKnown && !t.suspected {
+			t.suspected = true
+			return fmt.Errorf("listing ends with txid %s although %s was read: %w", c.Max(), cur.TXID, ErrHistoryChanged)
+		}
+		return t.replace(ctx)
+	}
+	t.suspected = false
+	t.noteKnown(c.Max())
+	t.setLandmarks(c)
+
+	p := newPlanner(c.Files, t.segments.has)
+	gap := p.gap(c.Files)
+	switch {
+	case p.head() > cur.TXID:
+		if err := t.advance(ctx, cur, p); err != nil {
+			return err
+		}
+	case p.head() == cur.TXID && cur.outdated(c):
+		if err := t.moveTo(ctx, cur, p); err != nil {
+			return err
+		}
+	}
+	return gap
+}
+
+func (t *Tracker) noteKnown(txid TXID) {
+	s := t.State()
+	s.Known = max(s.Known, txid)
+	t.state.Store(&s)
+}
+
+// advance publishes the View at the end of the plan.
+func (t *Tracker) advance(ctx context.Context, cur *View, p *planner) error {
+	chain, err := p.chain(p.head())
+	if err != nil {
+		return err
+	}
+	tab, blobs, err := t.load(ctx, chain)
+	if err != nil {
+		return err
+	}
+	tab.inherit(cur.table.Load(), cur.TXID)
+	t.publish(newView(tab, cur.History), blobs)
+	return nil
+}
+
+// replace opens the other history that is under the prefix now.
+func (t *Tracker) replace(ctx context.Context) error {
+	old := t.View()
+	h, err := t.openHead(ctx, old.History+1)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrHistoryChanged, err)
+	}
+	t.suspected = false
+	s := t.State()
+	s.Histories, s.Known = h.view.History, h.catalog.Max()
+	t.state.Store(&s)
+	t.opts.Log.LogAttrs(ctx, slog.LevelWarn, "replica was replaced by another history; readers go on with it in their next transaction",
+		slog.String("old_txid", old.TXID.String()), slog.String("txid", h.view.TXID.String()))
+	t.publish(h.view, h.blobs)
+	t.setLandmarks(h.catalog)
+	return h.gap
+}
+
+// outdated reports whether v should move to other files: some of its own are gone, or there are too many.
+func (v *View) outdated(c *Catalog) bool {
+	files := v.Files()
+	if len(files) > maxSegments {
+		return true
+	}
+	for _, f := range files {
+		now := c.named(f)
+		if now != nil && now.id() != f.id() || now == nil && c.reaches(f) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,149 @@
+package index
+
+import (
+	"context"
+	"errors"
+
+	"github.com/litefs-s3/litefs-s3/objstore"
+)
+
+// continues reports whether the L0 file s belongs to the same history as the View before it. Adjacent pieces of one
+// write-ahead log prove it; else the newest file read so far must still be there, unchanged.
+func (t *Tracker) continues(ctx context.Context, cur *View, s *segment) (bool, error) {
+	segs := cur.table.Load().segs
+	last := segs[len(segs)-1]
+	if last.file.Level == 0 && last.salt1 == s.salt1 && last.salt2 == s.salt2 && s.salt1 != 0 &&
+		last.walOffset+last.walSize == s.walOffset {
+		return true, nil
+	}
+	return t.stillThere(ctx, cur) // if not it was merged, or replaced: the listing will tell
+}
+
+// stillThere reports whether the newest file of v is in the bucket as it was read, whatever a listing says.
+func (t *Tracker) stillThere(ctx context.Context, v *View) (bool, error) {
+	segs := v.table.Load().segs
+	last := segs[len(segs)-1]
+	h, err := readHeader(ctx, t.store, last.file)
+	switch {
+	case err == nil:
+		return h == last.header, nil
+	case errors.Is(err, objstore.ErrNotFound), errors.Is(err, objstore.ErrChanged), errors.Is(err, ErrCorrupt):
+		return false, nil
+	}
+	return false, err
+}
+
+// kinship is what a listing says about a View read earlier.
+type kinship int
+
+const (
+	sameHistory    kinship = iota
+	otherHistory           // a file of the View has other bytes now
+	strangers              // no known file is left
+	olderThanKnown         // nothing is as new as the View
+)
+
+func (t *Tracker) landmarks() []File { return *t.marks.Load() }
+
+func (t *Tracker) setLandmarks(c *Catalog) {
+	var marks []File
+	for i, f := range c.Files { // by level, then TXIDs
+		if i+1 == len(c.Files) || c.Files[i+1].Level != f.Level {
+			marks = append(marks, f)
+		}
+	}
+	t.marks.Store(&marks)
+}
+
+// compare tells whether the replica listed is the one that v was read from; marks are other files of that one. Files never
+// change, except that a snapshot may be written again: so a file with other bytes under a known name means another history.
+// So does, as far as anyone can tell, that none of the known files is left.
+func (c *Catalog) compare(v *View, marks []File) kinship {
+	seen, changed := false, false
+	look := func(f *File) {
+		now := c.named(f)
+		switch {
+		case now == nil:
+		case now.id() == f.id():
+			seen = true
+		case f.Level != SnapshotLevel:
+			changed = true
+		}
+	}
+	for _, f := range v.Files() {
+		look(f)
+	}
+	for i := range marks {
+		look(&marks[i])
+	}
+	switch {
+	case changed:
+		return otherHistory
+	case c.Max() < v.TXID:
+		return olderThanKnown
+	case !seen:
+		return strangers
+	}
+	return sameHistory
+}
+
+// sameReplica reports whether the listing is of the history that v belongs to. When none of its files is left, the head,
+// which was followed from one listing to the next, can still prove it, or a file that its own were merged into.
+func (t *Tracker) sameReplica(ctx context.Context, c *Catalog, v *View) (bool, error) {
+	marks := t.landmarks()
+	head := t.View()
+	if head.History != v.History {
+		return false, nil
+	}
+	switch c.compare(v, marks) {
+	case otherHistory:
+		return false, nil
+	case strangers:
+		if c.compare(head, marks) == sameHistory {
+			return true, nil
+		}
+		return t.merged(ctx, c, v)
+	}
+	return true, nil
+}
+
+// mergedTries bounds the headers that merged reads.
+const mergedTries = 4
+
+// merged reports whether the listing has a file that files of v were merged into: one that ends with the same transaction, made in
+// the same millisecond, and leaves a database of the same size. Compaction copies these from its last input.
+func (t *Tracker) merged(ctx context.Context, c *Catalog, v *View) (bool, error) {
+	segs := v.table.Load().segs
+	tries := 0
+	for i := len(segs) - 1; i >= 0; i-- {
+		for j := range c.Files {
+			f := &c.Files[j]
+			if f.Max != segs[i].file.Max || f.Level == 0 {
+				continue
+			}
+			if tries++; tries > mergedTries {
+				return false, nil
+			}
+			h, err := readHeader(ctx, t.store, f)
+			switch {
+			case err == nil && segs[i].mergedInto(f, h):
+				return true, nil
+			case err != nil && !replanHelps(err) && !errors.Is(err, ErrCorrupt):
+				return false, err
+			}
+		}
+	}
+	return false, nil
+}
+
+// mergedInto reports whether the file f with header h ends with the transaction that s ends with. A snapshot is dated by when it was
+// taken, but says which piece of the write-ahead log it ends in.
+func (s *segment) mergedInto(f *File, h header) bool {
+	if h.pageSize != s.pageSize || h.commit != s.commit {
+		return false
+	}
+	if f.Level == SnapshotLevel && h.salt1 != 0 && h.salt1 == s.salt1 && h.salt2 == s.salt2 {
+		return s.walOffset <= h.walOffset && h.walOffset < s.walOffset+s.walSize
+	}
+	return h.timestamp == s.timestamp
+}
