@@ -18,7 +18,7 @@ var layers = [][]string{
 	{"objstore"},
 	{"objstore/"}, // backends and decorators' tests
 	{"index"},
-	{"vfs", "pages", "pitr"},
+	{"vfs", "pages", "pitr", "hydrate"},
 	{""}, // the root
 	{"cmd/"},
 }

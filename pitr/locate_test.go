@@ -23,7 +23,6 @@ type history struct {
 	times []time.Time         // of TXID 1, 2, …: the oracle's log
 	kept  map[index.TXID]bool // moments that some file ends at
 	begin index.TXID          // first moment that can be opened
-	files map[int][]ltx.TXID  // last TXIDs by level
 }
 
 const (
