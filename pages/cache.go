@@ -14,47 +14,75 @@ const (
 	// shardCount spreads readers over so many locks.
 	shardCount = 32
 	// entryOverhead is about what the cache itself takes for an entry, in bytes.
-	entryOverhead = 160
+	entryOverhead = 192
+	// rawShare is the part of the budget, one in so many bytes, that encoded bytes may take.
+	rawShare = 4
+	// maxWorth is how many rounds a page can earn. awaited is a flag beside it: the page was not read yet.
+	maxWorth = 3
+	awaited  = 1 << 8
+	// maxSpared is how many pages are spared in a row, however much they are worth keeping.
+	maxSpared = 1000
+	// crowd is how many pages a choice is made from.
+	crowd = 64
 )
 
 // key is a page version: what it names never changes.
 type key struct {
+	version index.TXID
+	pgno    uint32
 	owner   uint32 // the Source
 	history uint32
-	pgno    uint32
-	version index.TXID
 }
 
+// shard mixes well, because neighbouring pages come together and must not meet in a few shards: the constants are those
+// of splitmix64.
 func (k key) shard() uint32 {
-	h := uint64(k.version)*0x9E3779B97F4A7C15 ^ uint64(k.pgno)*0xC2B2AE3D27D4EB4F ^ uint64(k.owner)<<32 ^ uint64(k.history)
+	h := uint64(k.version)*0x9E3779B97F4A7C15 + uint64(k.pgno) + uint64(k.owner)<<32 + uint64(k.history)<<48
+	h = (h ^ h>>30) * 0xBF58476D1CE4E5B9
+	h = (h ^ h>>27) * 0x94D049BB133111EB
 	return uint32(h>>32) % shardCount
 }
 
-// fileKey names an LTX file whose bytes came with its index.
+// fileKey names an LTX file whose bytes came with its index. A store may have no ETags: then size and history tell the
+// files of two replicas apart.
 type fileKey struct {
-	owner    uint32
-	level    int
-	min, max index.TXID
-	etag     string
+	owner, history uint32
+	level          int
+	min, max       index.TXID
+	size           int64
+	etag           string
 }
 
-// Cache keeps decoded pages of all replicas of a process within one budget. Interior pages of b-trees, which every
-// lookup passes through, stay longest. It is safe for concurrent use.
+// Cache keeps decoded pages of all replicas of a process within one budget. It is safe for concurrent use.
+//
+// Pages stand in line, and the one that came first goes first, unless it is worth another round: because it was read
+// more than once, because a scan is about to read it, or because it is an interior page of a b-tree, which every lookup
+// passes through. So a scan, which reads each page once, leaves what others use alone.
 type Cache struct {
 	budget   atomic.Int64 // bytes
-	used     atomic.Int64 // bytes, all of the below together
+	used     atomic.Int64 // bytes, all of the below together; never more than the budget
 	interior atomic.Int64 // bytes of interior pages
 	raw      rawCache
 	shards   [shardCount]shard
+	clock    atomic.Uint64 // counts pages that came or were spared
 	owners   atomic.Uint32
 }
 
 // shard is a part of the pages with a lock of its own.
 type shard struct {
-	mu       sync.Mutex
-	leaves   *simplelru.LRU[key, []byte] // guarded by mu
-	interior *simplelru.LRU[key, []byte] // guarded by mu
-	_        [64]byte                    // keeps the locks of neighbours on different cache lines
+	mu    sync.RWMutex
+	pages *simplelru.LRU[key, *entry] // in the order in which they came, or were spared; guarded by mu
+	_     [64]byte                    // keeps the locks of neighbours on different cache lines
+}
+
+// entry is a page in the cache.
+type entry struct {
+	data     []byte // never changes
+	interior bool
+	came     uint64 // by the cache's clock; guarded by the shard's mu
+	// worth is how often the page is spared when its turn comes to go, plus one: reading it again earns a round. What a
+	// scan is about to read is worth most until it was read.
+	worth atomic.Int32
 }
 
 // rawCache keeps encoded bytes that came with indexes: whole small files, and the beginnings of large ones.
@@ -69,8 +97,7 @@ func NewCache(budget int64) *Cache {
 	c := new(Cache)
 	c.budget.Store(budget)
 	for i := range c.shards {
-		c.shards[i].leaves = newLRU[key, []byte]()
-		c.shards[i].interior = newLRU[key, []byte]()
+		c.shards[i].pages = newLRU[key, *entry]()
 	}
 	c.raw.blobs = newLRU[fileKey, index.Blob]()
 	return c
@@ -91,8 +118,9 @@ func (c *Cache) Budget() int64 { return c.budget.Load() }
 // SetBudget changes the bytes the cache may take, and gives back what is too much.
 func (c *Cache) SetBudget(n int64) {
 	c.budget.Store(n)
-	c.raw.shrink(c, n/4)
-	c.evict(0)
+	c.raw.shrink(c, n/rawShare)
+	for i := uint32(0); c.used.Load() > c.budget.Load() && c.dropOne(i); i++ { // of each shard in turn
+	}
 }
 
 // Used is the bytes the cache takes.
@@ -100,69 +128,158 @@ func (c *Cache) Used() int64 { return c.used.Load() }
 
 // get returns the page, which the caller must not change.
 func (c *Cache) get(k key) ([]byte, bool) {
-	s := &c.shards[k.shard()]
-	s.mu.Lock()
-	data, ok := s.leaves.Get(k)
+	e, ok := c.find(k)
 	if !ok {
-		data, ok = s.interior.Get(k)
+		return nil, false
 	}
-	s.mu.Unlock()
-	return data, ok
+	// What is lost here in a race does not matter.
+	switch n := e.worth.Load(); {
+	case n >= awaited:
+		e.worth.Store(1)
+	case n < maxWorth:
+		e.worth.Store(n + 1)
+	}
+	return e.data, true
 }
 
-// put keeps data, which nobody may change from now on.
-func (c *Cache) put(k key, data []byte) {
-	size := int64(len(data)) + entryOverhead
-	if size > c.budget.Load() {
+// await reports whether the page is here. If it is, it will be read soon: it should not go before.
+func (c *Cache) await(k key) bool {
+	e, ok := c.find(k)
+	if ok && e.worth.Load() < maxWorth {
+		e.worth.Store(awaited + maxWorth)
+	}
+	return ok
+}
+
+// has reports whether the page is here.
+func (c *Cache) has(k key) bool {
+	_, ok := c.find(k)
+	return ok
+}
+
+func (c *Cache) find(k key) (*entry, bool) {
+	s := &c.shards[k.shard()]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.pages.Peek(k)
+}
+
+// put keeps data, which nobody may change from now on. soon says that it will be read soon.
+func (c *Cache) put(k key, data []byte, soon bool) {
+	e := &entry{data: data, interior: isInterior(k.pgno, data), came: c.clock.Add(1)}
+	if soon {
+		e.worth.Store(awaited + maxWorth)
+	}
+	if !c.reserve(e.size(), k.shard()) {
 		return
 	}
 	s := &c.shards[k.shard()]
 	s.mu.Lock()
-	if s.leaves.Contains(k) || s.interior.Contains(k) {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	if s.pages.Contains(k) {
+		c.used.Add(-e.size())
 		return
 	}
-	if isInterior(k.pgno, data) {
-		s.interior.Add(k, data)
-		c.interior.Add(size)
-	} else {
-		s.leaves.Add(k, data)
+	s.pages.Add(k, e)
+	if e.interior {
+		c.interior.Add(e.size())
 	}
-	s.mu.Unlock()
-	c.used.Add(size)
-	c.evict(k.shard())
 }
 
-// evict makes room, beginning with the shard that just grew. Leaves go first; interior pages when they take more than half.
-func (c *Cache) evict(first uint32) {
-	for i := uint32(0); i < 2*shardCount && c.used.Load() > c.budget.Load(); i++ {
-		s := &c.shards[(first+i)%shardCount]
-		leavesToo := i < shardCount // in the second round there are none left
-		s.mu.Lock()
-		for c.used.Load() > c.budget.Load() {
-			if leavesToo && c.interior.Load() <= c.budget.Load()/2 {
-				if !c.dropOldest(s.leaves, nil) {
-					break
-				}
-			} else if !c.dropOldest(s.interior, &c.interior) && !c.dropOldest(s.leaves, nil) {
-				break
+// size is what the entry takes.
+func (e *entry) size() int64 { return int64(len(e.data)) + entryOverhead }
+
+// reserve takes size bytes of the budget, and makes room for them in the shard and, page by page, in those that follow.
+// When there is no room to make it takes nothing.
+func (c *Cache) reserve(size int64, shard uint32) bool {
+	for size <= c.budget.Load() {
+		used := c.used.Load()
+		switch {
+		case used+size <= c.budget.Load():
+			if !c.used.CompareAndSwap(used, used+size) {
+				continue
 			}
+			if c.used.Load() <= c.budget.Load() {
+				return true
+			}
+			c.used.Add(-size) // SetBudget came in between
+		case !c.dropOne(shard):
+			return false
+		default:
+			shard++
 		}
-		s.mu.Unlock()
+	}
+	return false
+}
+
+// dropOne removes the page that came first, as far as can be seen from the shard, but spares those worth keeping: they go
+// to the end of the line. It reports whether there was one.
+func (c *Cache) dropOne(from uint32) bool {
+	for tries := 0; ; tries++ {
+		s := c.oldest(from)
+		if s == nil {
+			return false
+		}
+		if c.turn(s, tries < maxSpared) {
+			return true
+		}
 	}
 }
 
-func (c *Cache) dropOldest(l *simplelru.LRU[key, []byte], also *atomic.Int64) bool {
-	_, data, ok := l.RemoveOldest()
+// oldest returns the shard with the page that came first, of as many shards as it takes to see a crowd: chance does not
+// spread few pages evenly. It is nil when there are no pages at all.
+func (c *Cache) oldest(from uint32) (oldest *shard) {
+	since := uint64(math.MaxUint64)
+	for i, seen := uint32(0), 0; i < shardCount && seen < crowd; i++ {
+		s := &c.shards[(from+i)%shardCount]
+		s.mu.RLock()
+		if _, e, ok := s.pages.GetOldest(); ok && e.came < since {
+			oldest, since = s, e.came
+		}
+		seen += s.pages.Len()
+		s.mu.RUnlock()
+	}
+	return oldest
+}
+
+// turn removes the page of s that came first, or spares it.
+func (c *Cache) turn(s *shard, maySpare bool) (removed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k, e, ok := s.pages.GetOldest()
 	if !ok {
 		return false
 	}
-	size := int64(len(data)) + entryOverhead
-	c.used.Add(-size)
-	if also != nil {
-		also.Add(-size)
+	if maySpare && c.spare(e) {
+		e.came = c.clock.Add(1)
+		s.pages.Get(k) // moves it
+		return false
 	}
+	c.remove(s, k, e)
 	return true
+}
+
+// spare reports whether a page whose turn it is to go may stay for another round, which costs it a part of its worth.
+// Interior pages stay while they take no more than half of the budget.
+func (c *Cache) spare(e *entry) bool {
+	if e.interior && c.interior.Load() <= c.budget.Load()/2 {
+		return true
+	}
+	n := e.worth.Load()
+	if n%awaited <= 1 {
+		return false
+	}
+	e.worth.Store(n - 1)
+	return true
+}
+
+// remove takes a page out. The caller holds s.mu.
+func (c *Cache) remove(s *shard, k key, e *entry) {
+	s.pages.Remove(k)
+	c.used.Add(-e.size())
+	if e.interior {
+		c.interior.Add(-e.size())
+	}
 }
 
 // drop forgets everything of one owner.
@@ -170,26 +287,14 @@ func (c *Cache) drop(owner uint32) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		c.dropOwner(s.leaves, owner, nil)
-		c.dropOwner(s.interior, owner, &c.interior)
+		for _, k := range s.pages.Keys() {
+			if e, _ := s.pages.Peek(k); k.owner == owner {
+				c.remove(s, k, e)
+			}
+		}
 		s.mu.Unlock()
 	}
 	c.raw.drop(c, owner)
-}
-
-func (c *Cache) dropOwner(l *simplelru.LRU[key, []byte], owner uint32, also *atomic.Int64) {
-	for _, k := range l.Keys() {
-		if k.owner != owner {
-			continue
-		}
-		data, _ := l.Peek(k)
-		l.Remove(k)
-		size := int64(len(data)) + entryOverhead
-		c.used.Add(-size)
-		if also != nil {
-			also.Add(-size)
-		}
-	}
 }
 
 // isInterior reports whether a page leads to others: an interior page of a table or an index.
@@ -203,23 +308,23 @@ func isInterior(pgno uint32, data []byte) bool {
 
 // putRaw keeps the bytes of a file that came with its index: at most a quarter of the budget.
 func (c *Cache) putRaw(k fileKey, b index.Blob) {
-	size := int64(len(b.Data)) + entryOverhead
-	room := c.budget.Load() / 4
+	size, room := blobSize(b), c.budget.Load()/rawShare
+	r := &c.raw
 	if size > room {
 		return
 	}
-	r := &c.raw
+	r.shrink(c, room-size)
+	if !c.reserve(size, uint32(k.max)) { // anywhere, but not always in the same place
+		return
+	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.blobs.Contains(k) {
-		r.mu.Unlock()
+		c.used.Add(-size)
 		return
 	}
 	r.blobs.Add(k, b)
 	r.used += size
-	r.mu.Unlock()
-	c.used.Add(size)
-	r.shrink(c, room)
-	c.evict(0)
 }
 
 // frame returns the bytes of f when they came with the index of its file.
@@ -260,7 +365,8 @@ func (r *rawCache) drop(c *Cache, owner uint32) {
 
 // forgot takes b off the accounts. The caller holds r.mu.
 func (r *rawCache) forgot(c *Cache, b index.Blob) {
-	size := int64(len(b.Data)) + entryOverhead
-	r.used -= size
-	c.used.Add(-size)
+	r.used -= blobSize(b)
+	c.used.Add(-blobSize(b))
 }
+
+func blobSize(b index.Blob) int64 { return int64(len(b.Data)) + entryOverhead }

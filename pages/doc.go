@@ -13,11 +13,13 @@
 // # Fetching
 //
 // A miss costs a round trip, and bytes on the way cost little. So a miss fetches the frames around it as well, a small file is
-// taken whole, and concurrent misses of one page wait for one fetch. A reader that goes on where its last fetch ended is
-// scanning: its window doubles with each step, and what lies ahead is fetched in the background, up to a quarter of the cache.
+// taken whole, and concurrent misses of one page wait for one fetch. A reader that goes on where its last fetch ended, in
+// either direction, is scanning: what lies ahead is fetched in the background. How far ahead grows each time that the scan
+// has to wait nevertheless, up to a quarter of the cache, and shrinks when the cache loses what was fetched before it is read.
 //
 // # Who waits, who cancels
 //
 // A fetch runs as long as somebody wants it: a reader that waits for it, or one that asked for it ahead and whose
-// statement has not been interrupted. When the last one is gone the request is cancelled.
+// statement has not been interrupted. When the last one is gone the request is cancelled. What goes wrong with a fetch that
+// was asked for ahead is nobody's trouble: whoever needs a page of it fetches again.
 package pages

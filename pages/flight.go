@@ -13,139 +13,263 @@ import (
 // errClosed: the Source is closed.
 var errClosed = errors.New("replica is closed")
 
+// maxHole is how many bytes nobody asked for are fetched along, between two pages that somebody did, rather than that
+// the second one takes a request of its own.
+const maxHole = 128 << 10
+
 // flight is one fetch under way: a range of one file and the pages in it. Whoever wants a page of it waits for done.
+//
+// A scan keeps the flights it asked for ahead after they have landed, and an idle connection keeps its scans. So a flight
+// that has landed holds no page but for those who still wait, and none ever holds a View.
 type flight struct {
-	span   index.Span
-	wanted []index.Page // the pages to decode, in file order
-	keys   []key        // theirs
+	file   *index.File
+	off    int64 // bytes from the start of the file
+	size   int64 // bytes
+	ahead  bool  // nobody waited for it when it began
+	scan   bool  // its pages are about to be read, one after the other
 	cancel context.CancelFunc
-	done   chan struct{} // closed when pages and err are set
+	done   chan struct{} // closed when it has landed
 
-	refs int // who wants it; guarded by Source.mu
-
-	pages [][]byte // decoded, one for each of wanted; nil after an error
-	err   error
+	// Guarded by Source.mu; who waits may read what it finds.
+	keys    []key       // of the pages it brings, in file order
+	waiting int         // readers that wait for a page
+	wanted  bool        // by the scan that asked for it ahead
+	stop    func() bool // ends the watch on that scan's context
+	landed  bool
+	pages   []result // one for each of keys
+	err     error    // of all of them
 }
 
-// page returns the decoded page, after done.
-func (f *flight) page(pgno uint32) ([]byte, bool) {
-	i, ok := slices.BinarySearchFunc(f.wanted, pgno, func(p index.Page, n uint32) int { return cmp.Compare(p.Pgno, n) })
-	if !ok || f.pages == nil {
-		return nil, false
+// result is one page of a flight.
+type result struct {
+	data []byte
+	err  error // what is wrong with its frame
+}
+
+// page returns a page of the flight after done. The caller waits for it.
+func (f *flight) page(k key) ([]byte, error) {
+	if f.err != nil {
+		return nil, fmt.Errorf("page %d, in %w", k.pgno, f.err)
 	}
-	return f.pages[i], true
+	i, ok := slices.BinarySearchFunc(f.keys, k.pgno, func(k key, pgno uint32) int { return cmp.Compare(k.pgno, pgno) })
+	if !ok {
+		return nil, fmt.Errorf("page %d is not among those fetched", k.pgno)
+	}
+	return f.pages[i].data, f.pages[i].err
 }
 
-// join returns the flight that brings page k, if one is under way, and takes a reference to it.
+// join returns the flight that brings page k, if one is under way. The caller waits for it from now on.
 func (s *Source) join(k key) (*flight, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.joinLocked(k)
+}
+
+func (s *Source) joinLocked(k key) (*flight, bool) {
 	f, ok := s.flights[k]
 	if ok {
-		f.refs++
+		f.waiting++
 	}
 	return f, ok
 }
 
-// start begins to fetch the pages of v in span that are neither cached nor under way, and returns the flight with one
-// reference taken. must, when not nil, is a page that has to be among them, unless another flight brings it: that flight is returned
-// then. The result is nil when there is nothing to fetch.
-func (s *Source) start(v *index.View, span index.Span, must *index.Page) (*flight, error) {
+// fetch begins a flight for page p of v, and for what else is wanted around it that is neither cached nor under way.
+// The caller waits for it from now on. own is false when nothing had to begin: another flight brings p, or has just
+// brought it.
+func (s *Source) fetch(v *index.View, p index.Page, w want) (f *flight, own bool, err error) {
 	var wanted []index.Page
-	for p := range span.Pages() {
-		// To look is to use: what is here already must not be evicted before the reader comes to it.
-		if _, ok := s.cache.get(s.key(v, p.Pgno, p.Version)); !ok || must != nil && p.Pgno == must.Pgno {
-			wanted = append(wanted, p)
+	for q := range w.span.Pages() {
+		here := s.cache.has
+		if w.scan {
+			here = s.cache.await
+		}
+		if q.Pgno == p.Pgno || !here(s.key(v, q)) {
+			wanted = append(wanted, q)
 		}
 	}
+	k := s.key(v, p)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return nil, errClosed
+	if f, ok := s.joinLocked(k); ok {
+		return f, false, nil
 	}
-	if must != nil {
-		if f, ok := s.flights[s.key(v, must.Pgno, must.Version)]; ok {
-			f.refs++
-			return f, nil
-		}
+	if data, ok := s.cache.get(k); ok {
+		return &flight{keys: []key{k}, pages: []result{{data: data}}, done: closed, waiting: 1, landed: true}, false, nil
 	}
-	f := &flight{done: make(chan struct{}), refs: 1}
-	for _, p := range wanted {
-		k := s.key(v, p.Pgno, p.Version)
-		if _, ok := s.flights[k]; !ok {
-			f.wanted, f.keys = append(f.wanted, p), append(f.keys, k)
-		}
+	wanted = s.unclaimedLocked(v, wanted)
+	at := slices.IndexFunc(wanted, func(q index.Page) bool { return q.Pgno == p.Pgno })
+	f, err = s.launchLocked(v, w.span, around(wanted, at, w.most), w.scan)
+	if err != nil {
+		return nil, false, err
 	}
-	if len(f.wanted) == 0 {
+	f.waiting = 1
+	return f, true, nil
+}
+
+// closed is the done of flights that never were.
+var closed = func() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
+// fetchAhead begins a flight for those of wanted, pages of v in span, that are not under way. It ends with ctx unless
+// somebody waits for it then. It is nil when there is nothing to fetch.
+func (s *Source) fetchAhead(ctx context.Context, v *index.View, span index.Span, wanted []index.Page) (*flight, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wanted = s.unclaimedLocked(v, wanted)
+	if len(wanted) == 0 {
 		return nil, nil
 	}
-	for _, k := range f.keys {
-		s.flights[k] = f
+	f, err := s.launchLocked(v, span, wanted, true)
+	if err != nil {
+		return nil, err
 	}
-	// What is here already need not come again at either end.
-	f.span = span.Between(f.wanted[0], f.wanted[len(f.wanted)-1])
-	ctx, cancel := context.WithCancel(s.ctx)
-	f.cancel = cancel
-	s.wg.Go(func() { s.fly(ctx, f) })
+	f.ahead, f.wanted = true, true
+	f.stop = context.AfterFunc(ctx, func() { s.abandon(f) })
+	s.ahead.Add(1)
 	return f, nil
 }
 
-// release gives a reference back. Nobody wants a flight without references: its request is cancelled.
-func (s *Source) release(f *flight) {
-	s.mu.Lock()
-	f.refs--
-	last := f.refs == 0
-	if last {
-		s.forget(f) // whoever comes now starts a flight of its own
+// unclaimedLocked returns the pages that no flight brings.
+func (s *Source) unclaimedLocked(v *index.View, pages []index.Page) []index.Page {
+	return slices.DeleteFunc(pages, func(p index.Page) bool {
+		_, ok := s.flights[s.key(v, p)]
+		return ok
+	})
+}
+
+// around returns those pages that lie around the one at place i without a hole worth a request: at most n on either side.
+func around(pages []index.Page, i, n int) []index.Page {
+	first, last := i, i
+	for first > max(0, i-n) && hole(pages[first-1], pages[first]) <= maxHole {
+		first--
 	}
-	s.mu.Unlock()
-	if last {
+	for last < min(len(pages)-1, i+n) && hole(pages[last], pages[last+1]) <= maxHole {
+		last++
+	}
+	return pages[first : last+1]
+}
+
+// hole is the number of bytes between the frames of two pages of one file.
+func hole(p, q index.Page) int64 { return q.Frame.Off - end(p) }
+
+// end is where in its file the frame of p ends.
+func end(p index.Page) int64 { return p.Frame.Off + p.Frame.Size }
+
+// launchLocked begins a flight for the pages, which lie in span, are not empty, and no flight brings.
+func (s *Source) launchLocked(v *index.View, span index.Span, pages []index.Page, scan bool) (*flight, error) {
+	if s.closed {
+		return nil, errClosed
+	}
+	span = span.Between(pages[0], pages[len(pages)-1])
+	ctx, cancel := context.WithCancel(s.ctx)
+	f := &flight{
+		file: span.File, off: span.Off, size: span.Size, scan: scan,
+		keys: make([]key, len(pages)), cancel: cancel, done: make(chan struct{}),
+	}
+	for i, p := range pages {
+		f.keys[i] = s.key(v, p)
+		s.flights[f.keys[i]] = f
+	}
+	keys := f.keys
+	s.wg.Go(func() {
+		s.fetched.Add(1)
+		results, err := s.read(ctx, span, pages)
+		for i, r := range results {
+			if r.err == nil {
+				s.cache.put(keys[i], r.data, f.scan)
+			}
+		}
+		s.land(f, results, err)
+	})
+	return f, nil
+}
+
+// read fetches span and decodes the pages in it. A frame that cannot be decoded spoils no other.
+func (s *Source) read(ctx context.Context, span index.Span, pages []index.Page) ([]result, error) {
+	raw := buffers.get(span.Size)
+	defer buffers.put(raw)
+	if err := s.store.ReadAt(ctx, span.File.Ref(), raw, span.Off); err != nil {
+		return nil, fmt.Errorf("%s at byte %d: %w", span.File, span.Off, err)
+	}
+	s.bytes.Add(span.Size)
+	results := make([]result, len(pages))
+	for i, p := range pages {
+		at := p.Frame.Off - span.Off
+		results[i].data, results[i].err = decode(p, raw[at:at+p.Frame.Size], span.PageSize())
+	}
+	return results, nil
+}
+
+func decode(p index.Page, frame []byte, pageSize uint32) ([]byte, error) {
+	page := make([]byte, pageSize)
+	if err := index.DecodeFrame(frame, p.Pgno, page); err != nil {
+		return nil, fmt.Errorf("page %d of %s at byte %d: %w", p.Pgno, p.Frame.File, p.Frame.Off, err)
+	}
+	return page, nil
+}
+
+// land tells who waits. The pages are in the cache already: whoever comes now finds them there.
+func (s *Source) land(f *flight, results []result, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forgetLocked(f)
+	f.landed = true
+	f.pages, f.err = results, err
+	if s.closed {
+		f.err = errClosed // and not that its context was cancelled
+	}
+	if f.stop != nil {
+		f.stop()
+	}
+	f.cancel()
+	close(f.done)
+	s.checkLocked(f)
+}
+
+// leave ends the waiting of one reader.
+func (s *Source) leave(f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.waiting--
+	s.checkLocked(f)
+}
+
+// abandon says that a scan no longer wants what it asked for ahead.
+func (s *Source) abandon(f *flight) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.wanted = false
+	s.checkLocked(f)
+}
+
+// brought reports whether a flight has brought what it was for. No flight counts as one that has.
+func (s *Source) brought(f *flight) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f == nil || f.landed && f.err == nil
+}
+
+// checkLocked cancels a flight that nobody wants any more, and lets go of the pages of one that has landed and that
+// nobody waits for any more.
+func (s *Source) checkLocked(f *flight) {
+	switch {
+	case f.waiting > 0:
+	case f.landed:
+		f.keys, f.pages = nil, nil
+	case !f.wanted:
+		s.forgetLocked(f) // whoever comes now begins a flight of its own
 		f.cancel()
 	}
 }
 
-// fly fetches and decodes, fills the cache, and tells who waits.
-func (s *Source) fly(ctx context.Context, f *flight) {
-	defer f.cancel()
-	s.fetched.Add(1)
-	pages, err := s.fetch(ctx, f)
-	if err == nil {
-		for i, k := range f.keys {
-			s.cache.put(k, pages[i])
-		}
-	}
-	s.mu.Lock()
-	s.forget(f)
-	s.mu.Unlock()
-	f.pages, f.err = pages, err
-	close(f.done)
-}
-
-// forget takes f off the list. The caller holds mu.
-func (s *Source) forget(f *flight) {
+// forgetLocked takes f off the list.
+func (s *Source) forgetLocked(f *flight) {
 	for _, k := range f.keys {
 		if s.flights[k] == f {
 			delete(s.flights, k)
 		}
 	}
-}
-
-func (s *Source) fetch(ctx context.Context, f *flight) ([][]byte, error) {
-	raw := buffers.get(f.span.Size)
-	defer buffers.put(raw)
-	if err := s.store.ReadAt(ctx, f.span.File.Ref(), raw, f.span.Off); err != nil {
-		return nil, fmt.Errorf("page %d and those around it, of %s at byte %d: %w", f.wanted[0].Pgno, f.span.File, f.span.Off, err)
-	}
-	s.bytes.Add(f.span.Size)
-	pages := make([][]byte, len(f.wanted))
-	size := int(f.span.PageSize())
-	for i, p := range f.wanted {
-		page := make([]byte, size)
-		at := p.Frame.Off - f.span.Off
-		if err := index.DecodeFrame(raw[at:at+p.Frame.Size], p.Pgno, page); err != nil {
-			return nil, fmt.Errorf("page %d of %s at byte %d: %w", p.Pgno, p.Frame.File, p.Frame.Off, err)
-		}
-		pages[i] = page
-	}
-	return pages, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/litefs-s3/litefs-s3/index"
@@ -20,6 +21,7 @@ type Reader struct {
 	source  *Source
 	streams [streamCount]stream
 	clock   uint64 // counts misses; tells which stream was used last
+	room    int64  // bytes that may lie ahead, as far as the reader has found out by losing them
 
 	limit    int64 // requests a statement may make; 0 is any number
 	requests int64 // made by this statement
@@ -29,7 +31,7 @@ type Reader struct {
 
 // NewReader returns a Reader without a request budget.
 func (s *Source) NewReader() *Reader {
-	r := &Reader{source: s}
+	r := &Reader{source: s, room: math.MaxInt64 / 2}
 	s.mu.Lock()
 	s.readers[r] = struct{}{}
 	s.mu.Unlock()
@@ -66,11 +68,10 @@ func (r *Reader) ReadPage(ctx context.Context, v *index.View, pgno uint32, dst [
 	if !ok {
 		return fmt.Errorf("page %d of %d has no frame at txid %s: %w", pgno, v.Commit, v.TXID, index.ErrCorrupt)
 	}
-	k := r.source.key(v, pgno, version)
-	if page, ok := r.source.cache.get(k); ok {
+	if page, ok := r.source.cache.get(r.source.keyOf(v, pgno, version)); ok {
 		copy(dst, page)
 		r.hits.Add(1)
-		r.advance(ctx, v, pgno)
+		r.advance(ctx, v, pgno, false)
 		return nil
 	}
 	r.misses.Add(1)
@@ -102,61 +103,77 @@ func (r *Reader) miss(ctx context.Context, v *index.View, pgno uint32, dst []byt
 // bring copies page p into dst: from bytes that came with an index, from a fetch under way, or from one of its own.
 func (r *Reader) bring(ctx context.Context, v *index.View, p index.Page, dst []byte) error {
 	s := r.source
-	k := s.key(v, p.Pgno, p.Version)
-	if frame, ok := s.cache.frame(s.fileKey(p.Frame.File), p.Frame); ok {
-		return s.decodeHeld(k, p, frame, dst)
-	}
-	if f, ok := s.join(k); ok {
-		if done, err := r.await(ctx, f, p, dst); done {
-			r.advance(ctx, v, p.Pgno)
-			return err
-		}
+	if frame, ok := s.cache.frame(s.fileKey(v, p.Frame.File), p.Frame); ok {
+		r.advance(ctx, v, p.Pgno, false)
+		return s.decodeHeld(s.key(v, p), p, frame, dst)
 	}
 	for {
-		if err := r.spend(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return fmt.Errorf("page %d: %w", p.Pgno, context.Cause(ctx))
 		}
-		f, err := s.start(v, r.window(p), &p)
+		f, own, err := r.board(ctx, v, p)
 		if err != nil {
 			return err
 		}
-		r.follow(ctx, v, f, p)
-		if done, err := r.await(ctx, f, p, dst); done {
+		err = r.await(ctx, f, s.key(v, p), dst)
+		if err == nil || own || ctx.Err() != nil || !f.ahead && f.file == p.Frame.File {
 			return err
 		}
-		if !errors.Is(f.err, context.Canceled) || s.ctx.Err() != nil {
-			return f.err
-		}
-		// It was another reader's flight, cancelled with that reader's statement.
+		// What somebody asked for ahead, or from a file that is gone since, says nothing of this read: once more.
 	}
+}
+
+// board finds a flight that brings p, or begins one. The caller waits for it from now on.
+func (r *Reader) board(ctx context.Context, v *index.View, p index.Page) (f *flight, own bool, err error) {
+	s := r.source
+	if f, ok := s.join(s.key(v, p)); ok {
+		r.advance(ctx, v, p.Pgno, true)
+		return f, false, nil
+	}
+	if err := r.spend(); err != nil {
+		return nil, false, err
+	}
+	f, own, err = s.fetch(v, p, r.window(p))
+	if !own {
+		r.requests--
+		return f, false, err
+	}
+	r.follow(ctx, v, p, f)
+	return f, true, nil
 }
 
 // decodeHeld decodes a page whose bytes are here.
 func (s *Source) decodeHeld(k key, p index.Page, frame, dst []byte) error {
-	page := make([]byte, len(dst))
-	if err := index.DecodeFrame(frame, p.Pgno, page); err != nil {
-		return fmt.Errorf("page %d of %s at byte %d: %w", p.Pgno, p.Frame.File, p.Frame.Off, err)
+	leave, ok := s.enter()
+	if !ok {
+		return errClosed
 	}
-	s.cache.put(k, page)
+	defer leave()
+	page, err := decode(p, frame, uint32(len(dst)))
+	if err != nil {
+		return err
+	}
+	s.cache.put(k, page, false)
 	copy(dst, page)
 	return nil
 }
 
-// await waits for a flight, of which it has a reference, and copies page p. done is false when the flight failed: it may have
-// been another reader's, cancelled with that reader's statement.
-func (r *Reader) await(ctx context.Context, f *flight, p index.Page, dst []byte) (done bool, err error) {
-	defer r.source.release(f)
+// await waits for a flight, which the caller has joined, and copies page k.
+func (r *Reader) await(ctx context.Context, f *flight, k key, dst []byte) error {
+	s := r.source
+	defer s.leave(f)
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return true, fmt.Errorf("page %d: %w", p.Pgno, context.Cause(ctx))
+		return fmt.Errorf("page %d: %w", k.pgno, context.Cause(ctx))
 	}
-	page, ok := f.page(p.Pgno)
-	if !ok {
-		return false, nil
+	page, err := f.page(k)
+	if err != nil {
+		return err
 	}
 	copy(dst, page)
-	return true, nil
+	s.cache.get(k) // counts as a read
+	return nil
 }
 
 // spend counts a request against the budget of the statement.

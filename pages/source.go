@@ -29,7 +29,7 @@ type Source struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
-	mu       sync.Mutex
+	mu       sync.Mutex           // may be held when a lock of the cache is taken, never the other way
 	flights  map[key]*flight      // fetches under way, by every page they will bring; guarded by mu
 	readers  map[*Reader]struct{} // open ones; guarded by mu
 	retired  Stats                // of closed readers; guarded by mu
@@ -44,7 +44,7 @@ type Source struct {
 // Stats are plain numbers since the Source was made.
 type Stats struct {
 	Hits      int64 // pages found in the cache
-	Misses    int64 // pages that had to be fetched, or waited for
+	Misses    int64 // pages that had to be fetched, waited for, or decoded from what came with an index
 	Fetches   int64 // requests for pages
 	Ahead     int64 // of these, requests nobody waited for when they began
 	Bytes     int64 // bytes of frames fetched
@@ -63,18 +63,36 @@ func NewSource(store objstore.RangeReader, rehomer Rehomer, cache *Cache) *Sourc
 }
 
 // Admit keeps the bytes of pages that came with indexes. It is an index.Options.OnLoad.
-func (s *Source) Admit(_ *index.View, blobs []index.Blob) {
+func (s *Source) Admit(v *index.View, blobs []index.Blob) {
+	leave, ok := s.enter()
+	if !ok {
+		return
+	}
+	defer leave()
 	for i := len(blobs) - 1; i >= 0; i-- { // oldest first, so that the newest stay longest
-		s.cache.putRaw(s.fileKey(blobs[i].File), blobs[i])
+		s.cache.putRaw(s.fileKey(v, blobs[i].File), blobs[i])
 	}
 }
 
-func (s *Source) fileKey(f *index.File) fileKey {
-	return fileKey{s.owner, f.Level, f.Min, f.Max, f.ETag}
+// enter is for whoever fills the cache: Close waits for leave. It is false after Close.
+func (s *Source) enter() (leave func(), ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, false
+	}
+	s.wg.Add(1)
+	return s.wg.Done, true
 }
 
-func (s *Source) key(v *index.View, pgno uint32, version index.TXID) key {
-	return key{s.owner, v.History, pgno, version}
+func (s *Source) fileKey(v *index.View, f *index.File) fileKey {
+	return fileKey{s.owner, v.History, f.Level, f.Min, f.Max, f.Size, f.ETag}
+}
+
+func (s *Source) key(v *index.View, p index.Page) key { return s.keyOf(v, p.Pgno, p.Version) }
+
+func (s *Source) keyOf(v *index.View, pgno uint32, version index.TXID) key {
+	return key{version: version, pgno: pgno, owner: s.owner, history: v.History}
 }
 
 // SetMaxAhead bounds the bytes that one reader may have fetched ahead of what was asked for. Zero turns read-ahead off.
