@@ -24,7 +24,7 @@ type Options struct {
 	// Log gets one line per event an operator would retell. Nil discards.
 	Log *slog.Logger
 	// OnLoad, when not nil, gets the bytes of pages that came with the indexes of a View, before anyone can see
-	// the View. It must not block for long nor keep the blobs.
+	// the View. It must not block for long. It may keep the blobs, and must not change them.
 	OnLoad func(v *View, blobs []Blob)
 }
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/litefs-s3/litefs-s3/index"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata")
@@ -153,6 +155,48 @@ func TestReads_Scan(t *testing.T) {
 			t.Errorf("%d bytes fetched of %d needed", got, j.needed)
 		}
 	})
+}
+
+// TestReads_ScanSpeed compares a cold scan with plain range GETs side by side, on a clock on which nothing takes time but
+// requests.
+func TestReads_ScanSpeed(t *testing.T) {
+	t.Parallel()
+	g := newGiant(40_000, longFrame) // 160 MB
+	for _, c := range []struct {
+		link  int64   // MB/s; 0 is without limit
+		share float64 // of the speed of 16 plain requests
+	}{{125, 0.9}, {250, 0.8}, {500, 0.7}, {0, 0.25}} {
+		synctest.Test(t, func(t *testing.T) {
+			store := slow(g, 25*time.Millisecond, c.link)
+			tracker, err := index.Open(t.Context(), store, index.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			v := tracker.View()
+			began := time.Now()
+			if err := plain(t.Context(), store, v, 16); err != nil {
+				t.Fatal(err)
+			}
+			best := time.Since(began)
+			source := NewSource(store, tracker, NewCache(64<<20))
+			defer source.Close()
+			r := source.NewReader()
+			defer r.Close()
+			buf := make([]byte, v.PageSize)
+			began = time.Now()
+			for pgno := uint32(1); pgno <= v.Commit; pgno++ {
+				if err := r.ReadPage(t.Context(), v, pgno, buf); err != nil {
+					t.Fatal(err)
+				}
+			}
+			took := time.Since(began)
+			share := float64(best) / float64(took)
+			t.Logf("link of %d MB/s: plain %s, scan %s: %.0f %%", c.link, best, took, 100*share)
+			if share < c.share {
+				t.Errorf("link of %d MB/s: scan takes %s, plain GETs %s", c.link, took, best)
+			}
+		})
+	}
 }
 
 // TestReads_HotCache scans while the cache is full of what others use: they keep it, and the scan gets through.
@@ -323,17 +367,17 @@ func TestReads_Join(t *testing.T) {
 func TestReads_ManyFiles(t *testing.T) {
 	t.Parallel()
 	r := newReplica(4096)
-	r.commit(6000)
+	r.commit(4500)
 	rng := rand.New(rand.NewPCG(4, 4))
 	for range 3 {
 		var pgnos []uint32
-		for range 1500 {
-			pgnos = append(pgnos, 1+rng.Uint32N(6000))
+		for range 1200 {
+			pgnos = append(pgnos, 1+rng.Uint32N(4500))
 		}
-		r.commit(6000, pgnos...)
+		r.commit(4500, pgnos...)
 	}
 	record(t, "scan_of_many_files", r, huge, func(j *journal) {
-		j.read("scan all", j.reader(), span(1, 6000))
+		j.read("scan all", j.reader(), span(1, 4500))
 		if n, most := int64(len(j.gets)), 2*(sum(j.gets)>>19); n > most {
 			t.Errorf("%d GETs, more than two for each 512 KiB, which are %d", n, most)
 		}
@@ -347,11 +391,11 @@ func TestReads_ManyFiles(t *testing.T) {
 	})
 	record(t, "scan_of_a_table_written_anew", func() *replica {
 		r := newReplica(4096)
-		r.commit(6000)
-		r.commit(6000, span(2000, 4000)...) // nothing of these is needed from the first file
+		r.commit(4000)
+		r.commit(4000, span(1000, 3000)...) // nothing of these is needed from the first file
 		return r
 	}(), huge, func(j *journal) {
-		j.read("scan all", j.reader(), span(1, 6000))
+		j.read("scan all", j.reader(), span(1, 4000))
 		if got := sum(j.gets); got > j.needed*12/10 {
 			t.Errorf("%d bytes fetched of %d needed", got, j.needed)
 		}
