@@ -12,7 +12,7 @@ import (
 
 const (
 	// wholeSize is the size up to which a file is fetched whole: header, index and pages in one request.
-	wholeSize = 256 << 10
+	wholeSize = 1 << 20
 	// headSize is how much of the beginning of a larger file is fetched with its index: the header, and the first pages,
 	// where a database keeps its schema.
 	headSize = 64 << 10

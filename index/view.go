@@ -230,6 +230,16 @@ func (v *View) Held(b Blob) iter.Seq2[Page, []byte] {
 	}
 }
 
+// Whole returns the span of all frames of f. ok is false when v does not read from f.
+func (v *View) Whole(f *File) (_ Span, ok bool) {
+	t := v.table.Load()
+	seg := t.indexOf(f)
+	if seg < 0 || t.segs[seg].n == 0 {
+		return Span{}, false
+	}
+	return t.span(seg, 0, t.segs[seg].n-1), true
+}
+
 // Between returns the part of the span from the frame of first to that of last; both lie in it.
 func (s Span) Between(first, last Page) Span {
 	return s.table.span(s.seg, first.place.i, last.place.i)

@@ -144,6 +144,7 @@ func (r *Reader) follow(ctx context.Context, v *index.View, p index.Page, f *fli
 	legs := append(r.drop(st), here)
 	*st = stream{file: p.Frame.File, back: back, window: window, legs: legs, used: r.clock}
 	r.readAhead(ctx, v, st)
+	r.layersAhead(ctx, v, st)
 }
 
 // place returns where to note a miss of p that continues nothing: in place of the scan that should have had it, which has
@@ -210,6 +211,39 @@ func (r *Reader) step(ctx context.Context, v *index.View, st *stream, waits bool
 		st.window = r.wider(st)
 	}
 	r.readAhead(ctx, v, st)
+	r.layersAhead(ctx, v, st)
+}
+
+// layersAhead fetches the View's files of middling size, once a scan has proved to be a long one: they lie over the file that is
+// scanned, and hold a page of it here and there, each of which would otherwise stop the scan for a request.
+func (r *Reader) layersAhead(ctx context.Context, v *index.View, st *stream) {
+	if st.window < growth*firstWindow || r.layered == v.Counter() {
+		return
+	}
+	r.layered = v.Counter()
+	room := r.limitAhead() / 2
+	for _, f := range v.Files() {
+		if f.Size <= smallFile || f.Size > maxSpan || *f == *st.file {
+			continue
+		}
+		span, ok := v.Whole(f)
+		if !ok || span.Decoded() > room {
+			continue
+		}
+		var missing []index.Page
+		for p := range span.Pages() {
+			if !r.source.cache.await(r.source.key(v, p)) {
+				missing = append(missing, p)
+			}
+		}
+		if len(missing) == 0 {
+			continue
+		}
+		room -= span.Decoded()
+		if _, ok := r.ahead(ctx, v, span, missing); !ok {
+			return
+		}
+	}
 }
 
 // readAhead adds legs to a scan until its window is full.

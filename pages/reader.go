@@ -21,6 +21,7 @@ type Reader struct {
 	source  *Source
 	streams [streamCount]stream
 	clock   uint64 // counts misses; tells which stream was used last
+	layered uint32 // the Counter of the View whose files of middling size were asked for
 	room    int64  // bytes that may lie ahead, as far as the reader has found out by losing them
 
 	limit    int64 // requests a statement may make; 0 is any number

@@ -25,6 +25,7 @@ func TestSuite(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs MinIO")
 	}
+	t.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // for each of the processes it starts
 	f, err := openFixture(t.Context(), t.TempDir(), datasets(3000, 0), t.Output())
 	if err != nil {
 		t.Fatal(err)
