@@ -178,10 +178,7 @@ func TestLitestream_LiveReplica(t *testing.T) {
 		t.Errorf("only %d moments were read", moments.Load())
 	}
 
-	head, err := daemon.Sync(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	head := stopDaemon(t, daemon)
 	if _, err := db.Exec(fmt.Sprintf("PRAGMA litestream_wait_txid = '%s'", head)); err != nil {
 		t.Fatal(err)
 	}
@@ -191,6 +188,27 @@ func TestLitestream_LiveReplica(t *testing.T) {
 	checkPast(t, db, source)
 	checkRestore(t, daemon, db)
 	t.Logf("%d moments read by 16 connections, %d expired under a slow reader; %d commits, head %s", moments.Load(), expired.Load(), source.counter.Load(), head)
+}
+
+// stopDaemon makes the daemon upload the last commits and end, so that its own bookkeeping in the database does not go on while what it wrote
+// is compared. It returns the last TXID in the bucket.
+func stopDaemon(t *testing.T, daemon *servers.Litestream) index.TXID {
+	t.Helper()
+	if _, err := daemon.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	files, err := daemon.Files(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last index.TXID
+	for _, f := range files {
+		last = max(last, f.Max)
+	}
+	return last
 }
 
 // readMoments reads one moment after another. A slow reader stays in its transaction while files are merged away; its View may expire

@@ -383,6 +383,10 @@ func TestReadPage_Budget(t *testing.T) {
 	w.source.wg.Wait()
 	w.spy.take()
 
+	// A replica of which nothing is cached: how far the reader above has read ahead depends on how long it had to wait.
+	w = large().open(t, huge)
+	v = w.tracker.View()
+	reader = w.reader()
 	reader.SetLimit(8)
 	reader.Begin()
 	var err error
