@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
@@ -59,23 +60,7 @@ func (t *Tracker) setLandmarks(c *Catalog) {
 // change, except that a snapshot may be written again: so a file with other bytes under a known name means another history.
 // So does, as far as anyone can tell, that none of the known files is left.
 func (c *Catalog) compare(v *View, marks []File) kinship {
-	seen, changed := false, false
-	look := func(f *File) {
-		now := c.named(f)
-		switch {
-		case now == nil:
-		case now.id() == f.id():
-			seen = true
-		case f.Level != SnapshotLevel:
-			changed = true
-		}
-	}
-	for _, f := range v.Files() {
-		look(f)
-	}
-	for i := range marks {
-		look(&marks[i])
-	}
+	seen, changed := c.recognise(slices.Concat(v.table.Load().files(), marks))
 	switch {
 	case changed:
 		return otherHistory
@@ -85,6 +70,21 @@ func (c *Catalog) compare(v *View, marks []File) kinship {
 		return strangers
 	}
 	return sameHistory
+}
+
+// recognise looks for files of an earlier time: seen says that one is still there, changed that one has other bytes.
+func (c *Catalog) recognise(files []File) (seen, changed bool) {
+	for i := range files {
+		f := &files[i]
+		switch now := c.named(f); {
+		case now == nil:
+		case now.id() == f.id():
+			seen = true
+		case f.Level != SnapshotLevel:
+			changed = true
+		}
+	}
+	return seen, changed
 }
 
 // sameReplica reports whether the listing is of the history that v belongs to. When none of its files is left, the head,

@@ -19,9 +19,9 @@ type step struct {
 	file *File
 }
 
-// planner knows every TXID that the files of a catalog can be opened at.
+// planner knows every TXID that the files of a catalog can be opened at, or gone on to from another one.
 type planner struct {
-	steps []step // by txid; steps[0] is the empty database before TXID 1
+	steps []step // by txid; steps[0] is where chains begin: the empty database before TXID 1, unless told otherwise
 }
 
 // newPlanner finds the cheapest chain to every TXID that can be reached. A chain starts with a file whose MinTXID is 1,
@@ -31,14 +31,22 @@ type planner struct {
 // The first compacted file of each level begins at TXID 1 and holds the whole database: such a file replaces the
 // snapshot, instead of being laid over it, whenever that is cheaper.
 func newPlanner(files []File, isLoaded func(*File) bool) *planner {
-	order := make([]*File, len(files))
+	return newPlannerFrom(0, files, isLoaded)
+}
+
+// newPlannerFrom finds the cheapest chains that go on from the database at a TXID. Files that hold the whole database
+// from its beginning say nothing of what has changed since then, and are left out unless it is 0.
+func newPlannerFrom(begin TXID, files []File, isLoaded func(*File) bool) *planner {
+	order := make([]*File, 0, len(files))
 	for i := range files {
-		order[i] = &files[i]
+		if begin == 0 || files[i].Min > 1 {
+			order = append(order, &files[i])
+		}
 	}
 	slices.SortFunc(order, func(a, b *File) int {
 		return cmp.Or(cmp.Compare(a.Max, b.Max), cmp.Compare(a.Min, b.Min), cmp.Compare(b.Level, a.Level))
 	})
-	p := &planner{steps: []step{{from: -1}}}
+	p := &planner{steps: []step{{txid: begin, from: -1}}}
 	for _, f := range order {
 		p.extend(f, fileCost(f, isLoaded != nil && isLoaded(f)))
 	}
@@ -57,13 +65,9 @@ func fileCost(f *File, isLoaded bool) int64 {
 
 // extend records what f reaches. Files come in order of MaxTXID.
 func (p *planner) extend(f *File, cost int64) {
-	if f.Min == 1 {
-		p.reach(step{txid: f.Max, cost: cost, from: 0, file: f})
-		return
-	}
 	first, _ := slices.BinarySearchFunc(p.steps, f.Min-1, func(s step, t TXID) int { return cmp.Compare(s.txid, t) })
 	best := -1
-	for i := max(first, 1); i < len(p.steps) && p.steps[i].txid < f.Max; i++ {
+	for i := first; i < len(p.steps) && p.steps[i].txid < f.Max; i++ {
 		if best < 0 || p.steps[i].cost < p.steps[best].cost {
 			best = i
 		}

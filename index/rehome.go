@@ -24,7 +24,7 @@ func (t *Tracker) moveTo(ctx context.Context, v *View, p *planner) error {
 	}
 	tab.inherit(v.table.Load(), v.TXID)
 	v.table.Store(tab)
-	if t.opts.OnLoad != nil && len(blobs) > 0 {
+	if t.opts.OnLoad != nil {
 		t.opts.OnLoad(v, blobs)
 	}
 	return nil

@@ -50,8 +50,17 @@ func (c *segmentCache) put(s *segment) {
 	c.segs[s.file.id()] = weak.Make(s)
 }
 
-// load returns the table of a chain of files, all that are not known yet side by side, and what pages came with them.
+// load returns the table of a chain of files, and what pages came with those that were not known yet.
 func (t *Tracker) load(ctx context.Context, chain []*File) (*table, []Blob, error) {
+	segs, blobs, err := t.loadSegments(ctx, chain)
+	if err != nil {
+		return nil, nil, err
+	}
+	return newTable(segs), blobs, nil
+}
+
+// loadSegments returns the page tables of a chain of files, all that are not known yet side by side, and what pages came with them.
+func (t *Tracker) loadSegments(ctx context.Context, chain []*File) ([]*segment, []Blob, error) {
 	segs := make([]*segment, len(chain))
 	brought := make([][]Blob, len(chain))
 	var room atomic.Int64
@@ -86,7 +95,7 @@ func (t *Tracker) load(ctx context.Context, chain []*File) (*table, []Blob, erro
 	if err := samePageSize(segs); err != nil {
 		return nil, nil, err
 	}
-	return newTable(segs), blobs, nil
+	return segs, blobs, nil
 }
 
 // samePageSize checks that all files of a chain have pages of one size.

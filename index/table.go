@@ -156,6 +156,15 @@ func (t *table) version(p place) TXID {
 	return s.file.Max
 }
 
+// files returns the files of the segments, oldest first.
+func (t *table) files() []File {
+	files := make([]File, len(t.segs))
+	for i, s := range t.segs {
+		files[i] = *s.file
+	}
+	return files
+}
+
 // uses reports whether the table has pages in f.
 func (t *table) uses(f *File) bool {
 	return slices.ContainsFunc(t.segs, func(s *segment) bool { return s.file.id() == f.id() })

@@ -23,8 +23,9 @@ type Options struct {
 	PollInterval time.Duration
 	// Log gets one line per event an operator would retell. Nil discards.
 	Log *slog.Logger
-	// OnLoad, when not nil, gets the bytes of pages that came with the indexes of a View, before anyone can see
-	// the View. It must not block for long. It may keep the blobs, and must not change them.
+	// OnLoad, when not nil, gets each View before anyone can see it, with the bytes of pages that came with its
+	// indexes; and again a View that was moved to other files. It must not block for long. It may keep the blobs, and must
+	// not change them.
 	OnLoad func(v *View, blobs []Blob)
 }
 
@@ -188,7 +189,7 @@ func (t *Tracker) build(ctx context.Context, c *Catalog, history uint32) (head, 
 
 // publish makes v the head. The caller has the turn, or is Open.
 func (t *Tracker) publish(v *View, blobs []Blob) {
-	if t.opts.OnLoad != nil && len(blobs) > 0 {
+	if t.opts.OnLoad != nil {
 		t.opts.OnLoad(v, blobs)
 	}
 	t.cur.Store(v)
