@@ -13,6 +13,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/litefs-s3/litefs-s3/hydrate"
 	"github.com/litefs-s3/litefs-s3/internal/nearest"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/s3store"
@@ -55,6 +56,13 @@ type Config struct {
 	// StaleAfter makes a transaction fail that begins longer than this after the last good poll. Zero is never.
 	StaleAfter time.Duration
 
+	// Hydrate keeps a local copy of the database, which serves each page as soon as it is there. A Hydration.Path does too.
+	Hydrate bool
+
+	// Hydration says where the local copy lies and what fills it. The zero value is a temporary copy, filled in the
+	// background. Its Log is the Logger.
+	Hydration hydrate.Options
+
 	// OpenTimeout bounds the requests that open the replica. Zero is 30 seconds.
 	OpenTimeout time.Duration
 
@@ -62,7 +70,22 @@ type Config struct {
 	Logger *slog.Logger
 
 	logLevel, logFile string // as the URI or the environment gave them
+	hydrate           toggle // the same
 	eyes              int64  // tells registrations with S3 settings apart; 0 without
+}
+
+// toggle is something that is turned on or off, or not spoken of.
+type toggle int8
+
+const (
+	unset toggle = iota
+	off
+	on
+)
+
+// hydrates reports whether a local copy is kept.
+func (c *Config) hydrates() bool {
+	return c.hydrate == on || c.hydrate == unset && (c.Hydrate || c.Hydration.Path != "")
 }
 
 // setting is one name that users type.
@@ -97,6 +120,27 @@ var settings = []setting{
 	}},
 	{"stale_after", "", func(c *Config, v string) error {
 		return parseDuration(v, &c.StaleAfter)
+	}},
+	{"hydration_path", "LITESTREAM_HYDRATION_PATH", func(c *Config, v string) error {
+		c.Hydration.Path = v
+		return nil
+	}},
+	{"hydration_enabled", "LITESTREAM_HYDRATION_ENABLED", func(c *Config, v string) error {
+		return parseToggle(v, &c.hydrate)
+	}},
+	{"hydration_mode", "", func(c *Config, v string) error {
+		return parseMode(v, &c.Hydration.Mode)
+	}},
+	{"hydration_max_size", "", func(c *Config, v string) error {
+		return parseBytes(v, &c.Hydration.MaxBytes)
+	}},
+	{"hydration_bandwidth", "", func(c *Config, v string) error {
+		return parseBytes(v, &c.Hydration.Bandwidth)
+	}},
+	{"hydration_concurrency", "", func(c *Config, v string) error {
+		n, err := parseCount(v)
+		c.Hydration.Concurrency = int(n)
+		return err
 	}},
 	{"log_level", "LITESTREAM_LOG_LEVEL", func(c *Config, v string) error {
 		c.logLevel = v
@@ -216,6 +260,31 @@ func parseBytes(text string, to *int64) error {
 	}
 	*to = int64(n)
 	return nil
+}
+
+// parseToggle reads a yes or no.
+func parseToggle(text string, to *toggle) error {
+	switch strings.ToLower(text) {
+	case "1", "true", "on", "yes":
+		*to = on
+	case "0", "false", "off", "no":
+		*to = off
+	default:
+		return fmt.Errorf("not a yes or no; write 1 or 0")
+	}
+	return nil
+}
+
+// parseMode reads what fills a local copy.
+func parseMode(text string, to *hydrate.Mode) error {
+	for _, m := range []hydrate.Mode{hydrate.Full, hydrate.Lazy} {
+		if text == m.String() {
+			*to = m
+			return nil
+		}
+	}
+	return fmt.Errorf("no such mode%s; it is full (everything is fetched in the background) or lazy (what queries fetch is kept)",
+		nearest.Hint(text, []string{"full", "lazy"}))
 }
 
 func parseCount(text string) (int64, error) {

@@ -7,8 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/litefs-s3/litefs-s3/hydrate"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/pages"
@@ -32,12 +34,16 @@ type database struct {
 	tracker *index.Tracker
 	source  *pages.Source
 
+	hydrates bool // a local copy is kept
+	local    atomic.Pointer[hydrate.Copy]
+	early    []index.Blob // came while the replica was opened, before there was a copy
+
 	opened time.Time
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-// openDatabase puts the pieces together, as the picture in docs/ARCHITECTURE.md shows them: store, tracker, pages.
+// openDatabase puts the pieces together, as the picture in docs/ARCHITECTURE.md shows them: store, tracker, pages, local copy.
 func openDatabase(ctx context.Context, c Config) (*database, error) {
 	log, logFile, err := c.logger()
 	if err != nil {
@@ -62,9 +68,10 @@ func (d *database) open(ctx context.Context, c Config) error {
 	if c.CacheSize > 0 {
 		cache.SetBudget(c.CacheSize)
 	}
+	d.hydrates = c.hydrates()
 	home := new(rehomer)
 	d.source = pages.NewSource(d.store, home, cache)
-	d.tracker, err = index.Open(ctx, d.store, index.Options{PollInterval: c.PollInterval, Log: d.log, OnLoad: d.source.Admit})
+	d.tracker, err = index.Open(ctx, d.store, index.Options{PollInterval: c.PollInterval, Log: d.log, OnLoad: d.onLoad})
 	if err != nil {
 		d.letGo()
 		return err
@@ -75,6 +82,11 @@ func (d *database) open(ctx context.Context, c Config) error {
 	}
 	running, cancel := context.WithCancel(context.Background())
 	d.cancel = cancel
+	if err := d.openCopy(ctx, running, c); err != nil {
+		cancel()
+		d.letGo()
+		return err
+	}
 	d.wg.Go(func() { d.tracker.Run(running) })
 	v := d.tracker.View()
 	d.log.LogAttrs(ctx, slog.LevelInfo, "replica opened", slog.String("txid", v.TXID.String()),
@@ -93,6 +105,7 @@ func (r *rehomer) Rehome(ctx context.Context, v *index.View, gone *index.File) e
 func (d *database) close() {
 	d.cancel()
 	d.wg.Wait()
+	d.closeCopy()
 	d.letGo()
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "replica closed")
 	d.closeLog()

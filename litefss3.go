@@ -104,6 +104,12 @@ func (c Config) over(base Config) Config {
 	if c.CacheSize == 0 {
 		c.CacheSize = base.CacheSize
 	}
+	if c.hydrate == unset && !c.Hydrate {
+		c.hydrate = base.hydrate
+	}
+	if c.Hydration.Path == "" {
+		c.Hydration.Path = base.Hydration.Path
+	}
 	if c.Logger == nil {
 		c.logLevel, c.logFile = base.logLevel, base.logFile
 	}
@@ -134,6 +140,12 @@ func (c Config) agrees(other Config) error {
 		{"poll_interval", c.PollInterval, other.PollInterval},
 		{"stale_after", c.StaleAfter, other.StaleAfter},
 		{"max_prefetch_pages", c.MaxPrefetchPages, other.MaxPrefetchPages},
+		{"hydration_enabled", c.hydrates(), other.hydrates()},
+		{"hydration_path", c.Hydration.Path, other.Hydration.Path},
+		{"hydration_mode", c.Hydration.Mode, other.Hydration.Mode},
+		{"hydration_max_size", c.Hydration.MaxBytes, other.Hydration.MaxBytes},
+		{"hydration_bandwidth", c.Hydration.Bandwidth, other.Hydration.Bandwidth},
+		{"hydration_concurrency", c.Hydration.Concurrency, other.Hydration.Concurrency},
 		{"log_level", c.logLevel, other.logLevel},
 		{"log_file", c.logFile, other.logFile},
 	} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/litefs-s3/litefs-s3/hydrate"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/vfs"
 )
@@ -37,12 +38,14 @@ type Status struct {
 		Budget    int64 `json:"budget_bytes"` // of the process
 		Used      int64 `json:"used_bytes"`   // by the process
 		Hits      int64 `json:"hits"`         // of this replica, as the rest
+		Local     int64 `json:"local"`        // pages read from the local copy
 		Misses    int64 `json:"misses"`
 		Fetches   int64 `json:"fetches"`
 		Ahead     int64 `json:"fetched_ahead"`
 		Rehomings int64 `json:"rehomings"`
 	} `json:"cache"`
-	Requests struct {
+	Hydration *HydrationStatus `json:"hydration,omitempty"` // nil without a local copy
+	Requests  struct {
 		Get      int64   `json:"get"`
 		List     int64   `json:"list"`
 		Put      int64   `json:"put"`
@@ -53,6 +56,30 @@ type Status struct {
 		Waves    int64   `json:"waves"`             // requests that had to wait for another
 		Dollars  float64 `json:"estimated_dollars"` // by the prices of AWS S3 Standard, us-east-1; transfer not counted
 	} `json:"requests"`
+}
+
+// HydrationStatus is the part of Status that speaks of the local copy.
+type HydrationStatus struct {
+	State     string  `json:"state"` // "idle", "hydrating", "complete", "stopped"
+	Error     string  `json:"error,omitempty"`
+	Path      string  `json:"path"`
+	Temporary bool    `json:"temporary,omitempty"` // removed at close
+	TXID      string  `json:"txid"`                // that the copy stands for
+	Percent   float64 `json:"percent"`
+	Pages     int64   `json:"pages"` // that are local
+	Total     int64   `json:"total"`
+	Fetched   int64   `json:"fetched_bytes"` // by the background walk
+}
+
+func hydrationStatus(p hydrate.Progress) *HydrationStatus {
+	s := &HydrationStatus{
+		State: p.State.String(), Path: p.Path, Temporary: p.Temporary, TXID: p.TXID.String(),
+		Percent: p.Percent(), Pages: p.Present, Total: p.Total, Fetched: p.Bytes,
+	}
+	if p.Err != nil {
+		s.Error = p.Err.Error()
+	}
+	return s
 }
 
 // Prices of AWS S3 Standard in us-east-1, dollars a request, 2025.
@@ -88,8 +115,12 @@ func (d *database) status(p vfs.Position) Status {
 
 	st := d.source.Stats()
 	s.Cache.Budget, s.Cache.Used = cache.Budget(), cache.Used()
-	s.Cache.Hits, s.Cache.Misses = st.Hits, st.Misses
+	s.Cache.Hits, s.Cache.Local, s.Cache.Misses = st.Hits, st.Local, st.Misses
 	s.Cache.Fetches, s.Cache.Ahead, s.Cache.Rehomings = st.Fetches, st.Ahead, st.Rehomings
+
+	if local := d.local.Load(); local != nil {
+		s.Hydration = hydrationStatus(local.Progress())
+	}
 
 	m := d.metrics.Stats()
 	s.Requests.Get, s.Requests.List, s.Requests.Put, s.Requests.Delete = m.Gets, m.Lists, m.Puts, m.Deletes

@@ -141,6 +141,11 @@ func (c *Copy) ReadPage(v *index.View, pgno uint32, version index.TXID, dst []by
 	return true
 }
 
+// Has reports whether ReadPage would find page pgno at version, which is v's.
+func (c *Copy) Has(v *index.View, pgno uint32, version index.TXID) bool {
+	return c.picture.Load().holds(v, pgno, version)
+}
+
 // doubt says that a page that should be there cannot be read.
 func (c *Copy) doubt(v *index.View, pgno uint32, version index.TXID) {
 	select {

@@ -89,6 +89,18 @@ func (c *Copy) dropUnsaved() {
 	}
 }
 
+// takeWaiting writes what was offered and is not written yet.
+func (c *Copy) takeWaiting() {
+	for {
+		select {
+		case o := <-c.offers:
+			c.takeOffer(o)
+		default:
+			return
+		}
+	}
+}
+
 // saveForGood brings everything to disk when the copy is closed.
 func (c *Copy) saveForGood() error {
 	c.syncing = nil
@@ -100,6 +112,7 @@ func (c *Copy) saveForGood() error {
 	}
 	c.stopped.Store(false) // once more
 	c.fit()
+	c.takeWaiting()
 	if err := c.sync(); err != nil {
 		return fmt.Errorf("flush: %w", err) // the state on disk is older, and true
 	}

@@ -79,11 +79,7 @@ func (s *Source) joinLocked(k key) (*flight, bool) {
 func (s *Source) fetch(v *index.View, p index.Page, w want) (f *flight, own bool, err error) {
 	var wanted []index.Page
 	for q := range w.span.Pages() {
-		here := s.cache.has
-		if w.scan {
-			here = s.cache.await
-		}
-		if q.Pgno == p.Pgno || !here(s.key(v, q)) {
+		if q.Pgno == p.Pgno || !s.here(v, q, w.scan) {
 			wanted = append(wanted, q)
 		}
 	}
@@ -104,6 +100,15 @@ func (s *Source) fetch(v *index.View, p index.Page, w want) (f *flight, own bool
 	}
 	f.waiting = 1
 	return f, true, nil
+}
+
+// here reports whether a page need not be fetched. One that a scan is about to read then stays in the cache until it does.
+func (s *Source) here(v *index.View, p index.Page, scan bool) bool {
+	cached := s.cache.has
+	if scan {
+		cached = s.cache.await
+	}
+	return cached(s.key(v, p)) || s.near().Has(v, p.Pgno, p.Version)
 }
 
 // closed is the done of flights that never were.
@@ -173,13 +178,12 @@ func (s *Source) launchLocked(v *index.View, span index.Span, pages []index.Page
 		f.keys[i] = s.key(v, p)
 		s.flights[f.keys[i]] = f
 	}
-	keys := f.keys
 	s.wg.Go(func() {
 		s.fetched.Add(1)
 		results, err := s.read(ctx, span, pages)
 		for i, r := range results {
 			if r.err == nil {
-				s.cache.put(keys[i], r.data, f.scan)
+				s.keep(v, pages[i], r.data, scan)
 			}
 		}
 		s.land(f, results, err)

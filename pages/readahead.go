@@ -232,7 +232,7 @@ func (r *Reader) layersAhead(ctx context.Context, v *index.View, st *stream) {
 		}
 		var missing []index.Page
 		for p := range span.Pages() {
-			if !r.source.cache.await(r.source.key(v, p)) {
+			if !r.source.here(v, p, true) {
 				missing = append(missing, p)
 			}
 		}
@@ -289,7 +289,7 @@ func (r *Reader) nextLeg(ctx context.Context, v *index.View, st *stream) (_ leg,
 			continue
 		}
 		pages = append(pages, p)
-		if !r.source.cache.await(r.source.key(v, p)) {
+		if !r.source.here(v, p, true) {
 			missing = append(missing, p)
 		}
 	}

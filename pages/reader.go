@@ -27,7 +27,7 @@ type Reader struct {
 	limit    int64 // requests a statement may make; 0 is any number
 	requests int64 // made by this statement
 
-	hits, misses atomic.Int64
+	hits, local, misses atomic.Int64
 }
 
 // NewReader returns a Reader without a request budget.
@@ -48,6 +48,7 @@ func (r *Reader) Close() {
 	if _, open := s.readers[r]; open {
 		delete(s.readers, r)
 		s.retired.Hits += r.hits.Load()
+		s.retired.Local += r.local.Load()
 		s.retired.Misses += r.misses.Load()
 	}
 }
@@ -72,6 +73,11 @@ func (r *Reader) ReadPage(ctx context.Context, v *index.View, pgno uint32, dst [
 	if page, ok := r.source.cache.get(r.source.keyOf(v, pgno, version)); ok {
 		copy(dst, page)
 		r.hits.Add(1)
+		r.advance(ctx, v, pgno, false)
+		return nil
+	}
+	if r.source.near().ReadPage(v, pgno, version, dst) {
+		r.local.Add(1) // and not cached: the system caches the file
 		r.advance(ctx, v, pgno, false)
 		return nil
 	}
@@ -106,7 +112,7 @@ func (r *Reader) bring(ctx context.Context, v *index.View, p index.Page, dst []b
 	s := r.source
 	if frame, ok := s.cache.frame(s.fileKey(v, p.Frame.File), p.Frame); ok {
 		r.advance(ctx, v, p.Pgno, false)
-		return s.decodeHeld(s.key(v, p), p, frame, dst)
+		return s.decodeHeld(v, p, frame, dst)
 	}
 	for {
 		if ctx.Err() != nil {
@@ -144,7 +150,7 @@ func (r *Reader) board(ctx context.Context, v *index.View, p index.Page) (f *fli
 }
 
 // decodeHeld decodes a page whose bytes are here.
-func (s *Source) decodeHeld(k key, p index.Page, frame, dst []byte) error {
+func (s *Source) decodeHeld(v *index.View, p index.Page, frame, dst []byte) error {
 	leave, ok := s.enter()
 	if !ok {
 		return errClosed
@@ -154,9 +160,15 @@ func (s *Source) decodeHeld(k key, p index.Page, frame, dst []byte) error {
 	if err != nil {
 		return err
 	}
-	s.cache.put(k, page, false)
+	s.keep(v, p, page, false)
 	copy(dst, page)
 	return nil
+}
+
+// keep is for a page that was decoded: it stays in the cache, and nearer than the bucket.
+func (s *Source) keep(v *index.View, p index.Page, page []byte, scan bool) {
+	s.cache.put(s.key(v, p), page, scan)
+	s.near().Offer(v, p.Pgno, p.Version, page)
 }
 
 // await waits for a flight, which the caller has joined, and copies page k.

@@ -18,12 +18,31 @@ type Rehomer interface {
 	Rehome(ctx context.Context, v *index.View, gone *index.File) error
 }
 
+// Local keeps pages nearer than the bucket is. A *hydrate.Copy is one. Its methods are safe for concurrent use and wait
+// for nothing.
+type Local interface {
+	// ReadPage copies page pgno into dst if it is here at version, which is v's.
+	ReadPage(v *index.View, pgno uint32, version index.TXID, dst []byte) bool
+	// Has reports whether ReadPage would.
+	Has(v *index.View, pgno uint32, version index.TXID) bool
+	// Offer brings a page that was fetched. It may be kept, and must not be changed.
+	Offer(v *index.View, pgno uint32, version index.TXID, page []byte)
+}
+
+// nowhere is the Local of a Source that has none.
+type nowhere struct{}
+
+func (nowhere) ReadPage(*index.View, uint32, index.TXID, []byte) bool { return false }
+func (nowhere) Has(*index.View, uint32, index.TXID) bool              { return false }
+func (nowhere) Offer(*index.View, uint32, index.TXID, []byte)         {}
+
 // Source reads the pages of one replica. It is safe for concurrent use.
 type Source struct {
 	store   objstore.RangeReader
 	rehomer Rehomer
 	cache   *Cache
 	owner   uint32
+	local   atomic.Pointer[Local]
 
 	ctx    context.Context // of all fetches; ends with Close
 	cancel context.CancelFunc
@@ -44,6 +63,7 @@ type Source struct {
 // Stats are plain numbers since the Source was made.
 type Stats struct {
 	Hits      int64 // pages found in the cache
+	Local     int64 // pages that were not, and that the Local had
 	Misses    int64 // pages that had to be fetched, waited for, or decoded from what came with an index
 	Fetches   int64 // requests for pages
 	Ahead     int64 // of these, requests nobody waited for when they began
@@ -59,8 +79,14 @@ func NewSource(store objstore.RangeReader, rehomer Rehomer, cache *Cache) *Sourc
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.maxAhead.Store(defaultMaxAhead)
+	s.SetLocal(nowhere{})
 	return s
 }
+
+// SetLocal makes l the place to look for pages that are not in the cache, from now on. What is fetched is offered to it.
+func (s *Source) SetLocal(l Local) { s.local.Store(&l) }
+
+func (s *Source) near() Local { return *s.local.Load() }
 
 // Admit keeps the bytes of pages that came with indexes. It is an index.Options.OnLoad.
 func (s *Source) Admit(v *index.View, blobs []index.Blob) {
@@ -108,6 +134,7 @@ func (s *Source) Stats() Stats {
 	st := s.retired
 	for r := range s.readers {
 		st.Hits += r.hits.Load()
+		st.Local += r.local.Load()
 		st.Misses += r.misses.Load()
 	}
 	st.Fetches, st.Ahead = s.fetched.Load(), s.ahead.Load()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,10 @@ func init() { // not a literal: the functions refer to the table
 		"data_age":     readOnly((*file).dataAge),
 		"behind":       readOnly((*file).behind),
 		"status":       readOnly((*file).status),
+
+		"hydration_progress": readOnly((*file).hydrationProgress),
+		"hydration_file":     readOnly((*file).hydrationFile),
+		"hydrate":            (*file).hydrate,
 	}
 }
 
@@ -233,6 +238,49 @@ func (f *file) status(ctx context.Context) (string, error) {
 	}
 	b, err := json.Marshal(f.db.Status(Position{View: v, Time: f.when, Err: f.cause}))
 	return string(b), err
+}
+
+// hydrationProgress is the share of the database that is in the local copy, in per cent; 0 without one.
+func (f *file) hydrationProgress(context.Context) (string, error) {
+	percent, _ := f.db.Hydration()
+	return formatPercent(percent), nil
+}
+
+// formatPercent writes 100 only for all.
+func formatPercent(percent float64) string {
+	return strconv.FormatFloat(math.Floor(percent*100)/100, 'f', -1, 64)
+}
+
+// hydrationFile is the path of the local copy: no row when there is none.
+func (f *file) hydrationFile(context.Context) (string, error) {
+	_, file := f.db.Hydration()
+	return file, nil
+}
+
+// hydrate begins to make everything local, or waits until it is. It returns how far that is.
+func (f *file) hydrate(ctx context.Context, value string) (string, error) {
+	var tables []string
+	list, ok := strings.CutPrefix(value, "tables=")
+	switch {
+	case ok && list != "":
+		for name := range strings.SplitSeq(list, ",") {
+			tables = append(tables, strings.TrimSpace(name))
+		}
+	case value == "" || value == "start" || value == "wait":
+	default:
+		return "", fmt.Errorf("%q is nothing to do; it is start, wait, or tables=NAME,NAME", value)
+	}
+	if value != "" {
+		if err := f.db.Hydrate(tables); err != nil {
+			return "", err
+		}
+	}
+	if value == "wait" {
+		if err := f.db.WaitHydrated(ctx); err != nil {
+			return "", err
+		}
+	}
+	return f.hydrationProgress(ctx)
 }
 
 func seconds(d time.Duration) string { return strconv.FormatFloat(max(d, 0).Seconds(), 'f', 3, 64) }

@@ -19,6 +19,7 @@ type Database interface {
 	PageReader
 	Past
 	Follower
+	LocalCopy
 	Settings
 }
 
@@ -44,6 +45,16 @@ type Follower interface {
 	State() index.State
 	// Wait returns when txid, or a later one, can be read.
 	Wait(ctx context.Context, txid index.TXID) error
+}
+
+// LocalCopy is the copy of the database in a local file, if there is one.
+type LocalCopy interface {
+	// Hydration is how much of the database is local, in per cent: 100 is all. file is empty when there is no copy.
+	Hydration() (percent float64, file string)
+	// Hydrate begins to fetch what is not local, the given tables first.
+	Hydrate(tables []string) error
+	// WaitHydrated returns when everything is local.
+	WaitHydrated(ctx context.Context) error
 }
 
 // Settings are what pragmas get and set.

@@ -93,6 +93,16 @@ func handle(conn *sqlite3.Conn, schema string) (*file, bool) {
 	return vfsutil.UnwrapFile[*file](name.DatabaseFile())
 }
 
+// Of returns the Database that the schema of a connection ("main", or the name of an attached database) was opened as. ok is
+// false when the schema is not on this VFS.
+func Of(conn *sqlite3.Conn, schema string) (_ Database, ok bool) {
+	f, ok := handle(conn, schema)
+	if !ok {
+		return nil, false
+	}
+	return f.db, true
+}
+
 // Cause returns the Go error behind the last error that a read of the schema ("main", or the name of an attached database)
 // has given, or nil. ok is false when the schema is not on this VFS.
 func Cause(conn *sqlite3.Conn, schema string) (cause error, ok bool) {
