@@ -15,8 +15,8 @@ const (
 	// that the walk through the files gets them as soon.
 	upperRequests = 64
 	// worthOrder is how much must be absent, in bytes in the bucket, before anything but the files' order is worth the
-	// time: a few requests after each other, in which less than this comes whole.
-	worthOrder = 2 * inFlight
+	// time: a few requests after each other, in which much of this comes whole.
+	worthOrder = 8 * inFlight
 	// maxDepth is how many levels a b-tree may have.
 	maxDepth = 20
 	// chainAhead is how many pages of an overflow chain are fetched because they probably follow each other.

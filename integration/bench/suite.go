@@ -33,6 +33,7 @@ var measures = []measure{
 	{name: "walk", about: "SELECT count(*) FROM posts NOT INDEXED: all pages and next to no SQL", run: measureWalk},
 	{name: "index", about: "SELECT count(*) FROM posts INDEXED BY posts_user", run: measureIndex},
 	{name: "warm", about: "warm lookups by rowid, beside the same driver on a local file", near: true, run: measureWarm},
+	{name: "hydrate", about: "a complete local copy, beside plain GETs and writes; lookups meanwhile and afterwards", run: measureHydrate},
 	{name: "follow", about: "from the end of a PUT until a reader sees it; then idle", data: "small", run: measureFollow},
 	{name: "past", about: "PRAGMA litestream_time to 20 random instants", data: "history", run: measurePast},
 	{name: "table", about: "memory of the page table", near: true, run: measureTable},

@@ -32,7 +32,7 @@ func measureWarm(ctx context.Context, b *bench) error {
 			ids[i] = 1 + b.rng.IntN(b.Data.Posts)
 		}
 		for _, conns := range []int{1, 4} {
-			if err := b.warm(ctx, fmt.Sprintf("cache=%s/conns=%d", set.name, conns), ids, conns); err != nil {
+			if err := b.warm(ctx, fmt.Sprintf("cache=%s/conns=%d", set.name, conns), b.config(), ids, conns); err != nil {
 				return err
 			}
 		}
@@ -40,8 +40,9 @@ func measureWarm(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func (b *bench) warm(ctx context.Context, name string, ids []int, conns int) (err error) {
-	remote, err := litefss3.OpenDB(b.config())
+// warm looks rows up in the replica as c opens it, and in the local file.
+func (b *bench) warm(ctx context.Context, name string, c litefss3.Config, ids []int, conns int) (err error) {
+	remote, err := litefss3.OpenDB(c)
 	if err != nil {
 		return err
 	}
