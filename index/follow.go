@@ -64,6 +64,9 @@ func (t *Tracker) listingDue(now time.Time) bool {
 	if t.View().TXID != t.listedTXID {
 		every = listBusy
 	}
+	if t.await.Load() > 0 {
+		every = listAwaited
+	}
 	return since(t.listed) >= every || since(t.polled) >= max(pollGap, 4*t.PollInterval())
 }
 

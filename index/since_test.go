@@ -30,7 +30,7 @@ func TestSince_TellsEveryChange(t *testing.T) {
 			for s.m.head().commit == 0 {
 				s.move()
 			}
-			tr := openTracker(t, s.store)
+			tr := mustOpen(t, s.store)
 			var pasts []past
 			for range 60 {
 				s.move()
@@ -68,28 +68,19 @@ func TestSince_TellsEveryChange(t *testing.T) {
 	}
 }
 
-func openTracker(t *testing.T, store Reader) *Tracker {
-	t.Helper()
-	tr, err := Open(t.Context(), store, Options{PollInterval: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
-
 // TestSince_Exactly tells no more than files hold, also when the head was merged into another base.
 func TestSince_Exactly(t *testing.T) {
 	m := newTestModel(t)
 	m.commit(40)
 	m.snapshot()
 	m.commit(40, 3)
-	before := pastOf(openTracker(t, m.store))
+	before := pastOf(mustOpen(t, m.store))
 	m.commit(40, 7, 9)
 	m.commit(41, 9)
 	check := func(wantLists int64, want ...uint32) {
 		t.Helper()
 		store := objstore.NewMetrics(m.store)
-		tr := openTracker(t, store)
+		tr := mustOpen(t, store)
 		opened := store.Stats().Lists
 		changed, ok, err := tr.Since(t.Context(), tr.View(), before.txid, before.files)
 		if !ok || err != nil {
@@ -112,13 +103,13 @@ func TestSince_AnotherHistory(t *testing.T) {
 	a := newTestModel(t)
 	a.commit(10)
 	a.commit(10, 3)
-	before := pastOf(openTracker(t, a.store))
+	before := pastOf(mustOpen(t, a.store))
 
 	b := newModel(new(memstore.Store), 7, 2, 512, func(err error) { t.Fatal(err) })
 	b.commit(10)
 	b.commit(10, 4)
 	b.commit(10, 5)
-	tr := openTracker(t, b.store)
+	tr := mustOpen(t, b.store)
 	if _, ok, err := tr.Since(t.Context(), tr.View(), before.txid, before.files); ok || err != nil {
 		t.Errorf("another history was taken for the same: %v, %v", ok, err)
 	}

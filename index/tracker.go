@@ -50,6 +50,8 @@ const (
 	// predicted key finds news; a listing finds merged files to move to before the old ones go, and replicas replaced.
 	listBusy = time.Minute
 	listIdle = 5 * time.Minute
+	// listAwaited is that time while somebody waits for a TXID: its file may have come and been merged away unseen.
+	listAwaited = time.Second
 	// pollGap is the pause after which a poll lists first: the next L0 file may have come and gone unseen.
 	pollGap = 15 * time.Second
 	// maxSegments is the chain length from which the head moves to merged files although the old ones still are there.
@@ -63,6 +65,7 @@ type Tracker struct {
 	cur   atomic.Pointer[View]
 	state atomic.Pointer[State]
 	every atomic.Int64 // the poll interval, as a time.Duration
+	await atomic.Int64 // how many wait for a TXID
 
 	turn   chan struct{} // holds one token: whoever has it may move the head
 	moving chan struct{} // the same for moving a View to other files
@@ -256,6 +259,8 @@ func (t *Tracker) Wake() {
 
 // WaitFor returns as soon as the head is at txid or later. Run must be running. While it waits it asks for polls ten times as often.
 func (t *Tracker) WaitFor(ctx context.Context, txid TXID) error {
+	t.await.Add(1)
+	defer t.await.Add(-1)
 	every := max(t.PollInterval()/10, 10*time.Millisecond)
 	timer := time.NewTimer(every)
 	defer timer.Stop()

@@ -937,3 +937,31 @@ func TestTimeline(t *testing.T) {
 		_ = fresh
 	})
 }
+
+// TestWaitFor_MergedUnseen: the files that a waiter waits for come and are merged away between two polls. The predicted key says nothing
+// then, and a listing does.
+func TestWaitFor_MergedUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newTestModel(t)
+		m.commit(20)
+		tr := mustOpen(t, m.store)
+		for range 5 {
+			m.commit(20, 3)
+		}
+		m.merge(1, m.files(0)...)
+		for _, f := range m.files(0) {
+			m.remove(f)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		tr.SetPollInterval(time.Second)
+		wg.Go(func() { tr.Run(ctx) })
+		short, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if err := tr.WaitFor(short, 6); err != nil {
+			t.Error(err)
+		}
+		stop()
+		wg.Wait()
+	})
+}
