@@ -17,6 +17,7 @@ import (
 	"github.com/litefs-s3/litefs-s3/internal/nearest"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/s3store"
+	"github.com/litefs-s3/litefs-s3/writer"
 )
 
 // Defaults of Config.
@@ -24,7 +25,25 @@ const (
 	DefaultPollInterval = time.Second
 	DefaultCacheSize    = 64 << 20
 	DefaultOpenTimeout  = 30 * time.Second
+	DefaultCloseTimeout = 30 * time.Second
 )
+
+// LeaseMode says how a process becomes the writer.
+type LeaseMode int
+
+const (
+	// AutomaticLease: it takes the lease when the database is opened to write, or as soon as no other process has it.
+	AutomaticLease LeaseMode = iota
+	// ManualLease: with PRAGMA litestream_acquire_lease.
+	ManualLease
+)
+
+func (m LeaseMode) String() string {
+	if m == ManualLease {
+		return "manual"
+	}
+	return "automatic"
+}
 
 // Config says which replica to open, and how. What the URI of an open gives comes first, then the Config of [Register], then the
 // environment.
@@ -63,6 +82,37 @@ type Config struct {
 	// background. Its Log is the Logger.
 	Hydration hydrate.Options
 
+	// Write opens the database to write: also one that does not exist yet. One process at a time is the writer.
+	Write bool
+
+	// Durability says when a commit returns. Zero is when it is on the local disk.
+	Durability writer.Durability
+
+	// SyncInterval is the time between two uploads of what was committed. Zero is one second.
+	SyncInterval time.Duration
+
+	// BufferPath is the directory of the commit log, which keeps what is not uploaded yet. Empty is one in the user's cache
+	// directory that is the same each time; with durability memory, none.
+	BufferPath string
+
+	// MaxPending is how much may be committed and not uploaded, in bytes, before transactions have to wait. Zero is 1 GiB.
+	MaxPending int64
+
+	// Lease says how this process becomes the writer. Zero is as soon as it can.
+	Lease LeaseMode
+
+	// LeaseTTL is how long after the death of a writer another one may take over. Zero is 30 seconds.
+	LeaseTTL time.Duration
+
+	// Owner is who writes, in the lease: for people. Empty is host:process.
+	Owner string
+
+	// Unfenced insists on a store that ignores create-only conditions, on which two writers may overwrite each other.
+	Unfenced bool
+
+	// CloseTimeout bounds the upload of what was committed when the last connection is closed. Zero is 30 seconds.
+	CloseTimeout time.Duration
+
 	// OpenTimeout bounds the requests that open the replica. Zero is 30 seconds.
 	OpenTimeout time.Duration
 
@@ -70,7 +120,7 @@ type Config struct {
 	Logger *slog.Logger
 
 	logLevel, logFile string // as the URI or the environment gave them
-	hydrate           toggle // the same
+	hydrate, write    toggle // the same
 	eyes              int64  // tells registrations with S3 settings apart; 0 without
 }
 
@@ -87,6 +137,9 @@ const (
 func (c *Config) hydrates() bool {
 	return c.hydrate == on || c.hydrate == unset && (c.Hydrate || c.Hydration.Path != "")
 }
+
+// writes reports whether the database is opened to write.
+func (c *Config) writes() bool { return c.write == on || c.write == unset && c.Write }
 
 // setting is one name that users type.
 type setting struct {
@@ -140,6 +193,41 @@ var settings = []setting{
 	{"hydration_concurrency", "", func(c *Config, v string) error {
 		n, err := parseCount(v)
 		c.Hydration.Concurrency = int(n)
+		return err
+	}},
+	{"write_enabled", "LITESTREAM_WRITE_ENABLED", func(c *Config, v string) error {
+		return parseToggle(v, &c.write)
+	}},
+	{"durability", "LITESTREAM_DURABILITY", func(c *Config, v string) error {
+		return parseDurability(v, &c.Durability)
+	}},
+	{"sync_interval", "LITESTREAM_SYNC_INTERVAL", func(c *Config, v string) error {
+		return parseDuration(v, &c.SyncInterval)
+	}},
+	{"buffer_path", "LITESTREAM_BUFFER_PATH", func(c *Config, v string) error {
+		c.BufferPath = v
+		return nil
+	}},
+	{"buffer_max_size", "", func(c *Config, v string) error {
+		return parseBytes(v, &c.MaxPending)
+	}},
+	{"lease", "", func(c *Config, v string) error {
+		return parseLease(v, &c.Lease)
+	}},
+	{"lease_ttl", "", func(c *Config, v string) error {
+		return parseDuration(v, &c.LeaseTTL)
+	}},
+	{"lease_owner", "", func(c *Config, v string) error {
+		c.Owner = v
+		return nil
+	}},
+	{"close_timeout", "", func(c *Config, v string) error {
+		return parseDuration(v, &c.CloseTimeout)
+	}},
+	{"unfenced", "", func(c *Config, v string) error {
+		var t toggle
+		err := parseToggle(v, &t)
+		c.Unfenced = t == on
 		return err
 	}},
 	{"log_level", "LITESTREAM_LOG_LEVEL", func(c *Config, v string) error {
@@ -273,6 +361,30 @@ func parseToggle(text string, to *toggle) error {
 		return fmt.Errorf("not a yes or no; write 1 or 0")
 	}
 	return nil
+}
+
+// parseDurability reads when a commit returns.
+func parseDurability(text string, to *writer.Durability) error {
+	for _, d := range []writer.Durability{writer.Local, writer.Remote, writer.Memory} {
+		if text == d.String() {
+			*to = d
+			return nil
+		}
+	}
+	return fmt.Errorf("no such durability%s; it is local (a commit returns when it is on the local disk), remote (when it is in the bucket) "+
+		"or memory (at once)", nearest.Hint(text, []string{"local", "remote", "memory"}))
+}
+
+// parseLease reads how a process becomes the writer.
+func parseLease(text string, to *LeaseMode) error {
+	for _, m := range []LeaseMode{AutomaticLease, ManualLease} {
+		if text == m.String() {
+			*to = m
+			return nil
+		}
+	}
+	return fmt.Errorf("no such lease mode%s; it is automatic, or manual (with PRAGMA litestream_acquire_lease)",
+		nearest.Hint(text, []string{"automatic", "manual"}))
 }
 
 // parseMode reads what fills a local copy.

@@ -2,6 +2,7 @@ package litefss3
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -18,18 +19,22 @@ import (
 // connection is one open of a replica: a vfs.Database.
 type connection struct {
 	*pages.Reader
-	entry *entry
-	db    *database
-	reads bool // the newest state has been read
+	entry    *entry
+	db       *database
+	file     string // by which it was opened
+	conf     Config
+	reads    bool // the newest state has been read
+	writable bool // it was opened to write
 }
 
 var _ vfs.Database = (*connection)(nil)
 
 // names are the replicas that Register has given names.
 var names = struct {
-	mu   sync.Mutex
-	conf map[string]Config // guarded by mu
-}{conf: map[string]Config{}}
+	mu       sync.Mutex
+	conf     map[string]Config // guarded by mu
+	unsynced map[string]error  // what could not be uploaded at the last close; guarded by mu
+}{conf: map[string]Config{}, unsynced: map[string]error{}}
 
 // configure returns the Config for an open: the URI over what is registered under the file's name over the environment.
 func configure(file string, params url.Values) (Config, error) {
@@ -65,21 +70,34 @@ func connect(ctx context.Context, file string, params url.Values) (vfs.Database,
 	if err != nil {
 		return nil, err
 	}
-	conn := &connection{Reader: e.db.source.NewReader(), entry: e, db: e.db}
+	if c.writes() {
+		if err := e.db.enableWriting(opening, c); err != nil {
+			return nil, errors.Join(err, databases.release(e))
+		}
+	}
+	conn := &connection{Reader: e.db.source.NewReader(), entry: e, db: e.db, file: file, conf: c, writable: c.writes()}
 	conn.SetLimit(c.MaxReqsPerQuery)
 	return conn, nil
 }
 
+// Close ends this open. SQLite forgets the error; the pool that the connection belongs to gets it too: see [OpenDB].
 func (c *connection) Close() error {
 	c.Reader.Close()
-	databases.release(c.entry)
-	return nil
+	err := databases.release(c.entry)
+	if err != nil {
+		names.mu.Lock()
+		defer names.mu.Unlock()
+		if _, ok := names.conf[c.file]; ok {
+			names.unsynced[c.file] = err
+		}
+	}
+	return err
 }
 
-func (c *connection) Newest(ctx context.Context) (*index.View, error) {
-	v, err := c.db.newest(ctx, !c.reads)
+func (c *connection) Newest(ctx context.Context) (vfs.Snapshot, error) {
+	s, err := c.db.newest(ctx, !c.reads)
 	c.reads = c.reads || err == nil
-	return v, err
+	return s, err
 }
 
 func (c *connection) Note(ctx context.Context, op string, err error) {
@@ -102,10 +120,14 @@ func (c *connection) AtTXID(ctx context.Context, txid index.TXID) (*index.View, 
 	return c.db.atTXID(ctx, txid)
 }
 
-func (c *connection) State() index.State { return c.db.tracker.State() }
+func (c *connection) State() index.State { return c.db.state() }
 
 func (c *connection) Wait(ctx context.Context, txid index.TXID) error {
-	return c.db.tracker.WaitFor(ctx, txid)
+	t := c.db.tracker()
+	if t == nil {
+		return errNothingThere
+	}
+	return t.WaitFor(ctx, txid)
 }
 
 // option is a setting that a pragma can get and set while the replica is open.
@@ -130,25 +152,29 @@ var options = []option{
 	},
 	{
 		name: "poll_interval",
-		get:  func(c *connection) string { return c.db.tracker.PollInterval().String() },
+		get:  func(c *connection) string { return c.db.pollInterval().String() },
 		set: func(c *connection, value string) error {
 			var d time.Duration
 			if err := parseDuration(value, &d); err != nil {
 				return err
 			}
-			c.db.tracker.SetPollInterval(d)
+			t := c.db.tracker()
+			if t == nil {
+				return errNothingThere
+			}
+			t.SetPollInterval(d)
 			return nil
 		},
 	},
 	{
 		name: "max_prefetch_pages",
 		get: func(c *connection) string {
-			return strconv.FormatInt(c.db.source.MaxAhead()/int64(c.db.tracker.View().PageSize), 10)
+			return strconv.FormatInt(c.db.source.MaxAhead()/int64(c.db.pageSize()), 10)
 		},
 		set: func(c *connection, value string) error {
 			n, err := parseCount(value)
 			if err == nil {
-				c.db.source.SetMaxAhead(n * int64(c.db.tracker.View().PageSize))
+				c.db.source.SetMaxAhead(n * int64(c.db.pageSize()))
 			}
 			return err
 		},

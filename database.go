@@ -15,6 +15,8 @@ import (
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/pages"
 	"github.com/litefs-s3/litefs-s3/pitr"
+	"github.com/litefs-s3/litefs-s3/vfs"
+	"github.com/litefs-s3/litefs-s3/writer"
 )
 
 // cache is the memory for pages of the whole process.
@@ -27,20 +29,29 @@ type database struct {
 	logFile io.Closer
 	poll    time.Duration
 	stale   time.Duration
+	ahead   int // pages to read ahead; 0 is the default, negative none
 
 	backend *backend
 	store   objstore.Store // the backend with retries, limits and counts
 	metrics *objstore.Metrics
-	tracker *index.Tracker
+	replica atomic.Pointer[index.Tracker] // nil until something is in the bucket
 	source  *pages.Source
 
 	hydrates bool // a local copy is kept
 	local    atomic.Pointer[hydrate.Copy]
 	early    []index.Blob // came while the replica was opened, before there was a copy
 
-	opened time.Time
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	enabling    chan struct{} // holds one token: whoever has it may open the writer
+	writer      atomic.Pointer[writer.Writer]
+	whyNot      atomic.Pointer[error] // why there is no writer
+	writes      Config                // of the writer
+	writing     sync.WaitGroup
+	stopWriting context.CancelFunc
+
+	opened  time.Time
+	running context.Context // ends when the database is closed
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
 }
 
 // openDatabase puts the pieces together, as the picture in docs/ARCHITECTURE.md shows them: store, tracker, pages, local copy.
@@ -49,7 +60,11 @@ func openDatabase(ctx context.Context, c Config) (*database, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &database{name: redact(c.ReplicaURL), logFile: logFile, poll: c.PollInterval, stale: c.StaleAfter, opened: time.Now()}
+	d := &database{
+		name: redact(c.ReplicaURL), logFile: logFile, opened: time.Now(),
+		poll: c.PollInterval, stale: c.StaleAfter, ahead: c.MaxPrefetchPages, hydrates: c.hydrates(),
+		enabling: make(chan struct{}, 1),
+	}
 	d.log = log.With(slog.String("replica", d.name))
 	if err := d.open(ctx, c); err != nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "replica not opened", slog.Any("err", err))
@@ -68,51 +83,97 @@ func (d *database) open(ctx context.Context, c Config) error {
 	if c.CacheSize > 0 {
 		cache.SetBudget(c.CacheSize)
 	}
-	d.hydrates = c.hydrates()
-	home := new(rehomer)
-	d.source = pages.NewSource(d.store, home, cache)
-	d.tracker, err = index.Open(ctx, d.store, index.Options{PollInterval: c.PollInterval, Log: d.log, OnLoad: d.onLoad})
+	d.source = pages.NewSource(d.store, rehomer{d}, cache)
+	d.running, d.cancel = context.WithCancel(context.Background())
+	_, err = d.openReplica(ctx, c)
+	if errors.Is(err, index.ErrNoReplica) && c.writes() {
+		d.log.LogAttrs(ctx, slog.LevelInfo, "nothing is in the bucket; the first commit makes a new database")
+		return nil
+	}
 	if err != nil {
 		d.letGo()
-		return err
 	}
-	home.tracker = d.tracker
-	if c.MaxPrefetchPages != 0 {
-		d.source.SetMaxAhead(max(int64(c.MaxPrefetchPages), 0) * int64(d.tracker.View().PageSize))
+	return err
+}
+
+// openReplica opens the follower of what is in the bucket, and what depends on that.
+func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, error) {
+	t, err := index.Open(ctx, d.store, index.Options{PollInterval: c.PollInterval, Log: d.log, OnLoad: d.onLoad})
+	if err != nil {
+		return nil, err
 	}
-	running, cancel := context.WithCancel(context.Background())
-	d.cancel = cancel
-	if err := d.openCopy(ctx, running, c); err != nil {
-		cancel()
-		d.letGo()
-		return err
+	d.replica.Store(t)
+	v := t.View()
+	d.setAhead(d.ahead, v.PageSize)
+	if err := d.openCopy(ctx, c, t); err != nil {
+		d.replica.Store(nil)
+		return nil, err
 	}
-	d.wg.Go(func() { d.tracker.Run(running) })
-	v := d.tracker.View()
+	d.wg.Go(func() { t.Run(d.running) })
 	d.log.LogAttrs(ctx, slog.LevelInfo, "replica opened", slog.String("txid", v.TXID.String()),
 		slog.Int("files", len(v.Files())), slog.Int64("requests", d.metrics.Stats().Requests()),
 		slog.Duration("took", time.Since(d.opened)))
-	return nil
+	return t, nil
 }
+
+// tracker follows the replica. It is nil while nothing is in the bucket.
+func (d *database) tracker() *index.Tracker { return d.replica.Load() }
+
+// state is how well the replica is followed.
+func (d *database) state() index.State {
+	if t := d.tracker(); t != nil {
+		return t.State()
+	}
+	return index.State{LastGood: time.Now()}
+}
+
+func (d *database) pollInterval() time.Duration {
+	if t := d.tracker(); t != nil {
+		return t.PollInterval()
+	}
+	return d.poll
+}
+
+// pageSize is that of the replica, in bytes; SQLite's default while there is none.
+func (d *database) pageSize() uint32 {
+	if t := d.tracker(); t != nil {
+		return t.View().PageSize
+	}
+	return 4096
+}
+
+// setAhead bounds what a connection reads ahead: pages of so many bytes each.
+func (d *database) setAhead(pages int, pageSize uint32) {
+	if pages != 0 {
+		d.source.SetMaxAhead(max(int64(pages), 0) * int64(pageSize))
+	}
+}
+
+// errNothingThere: only what is in the bucket has a past.
+var errNothingThere = errors.New("nothing is in the bucket yet")
 
 // rehomer is the tracker, for a source that has to be made before it.
-type rehomer struct{ tracker *index.Tracker }
+type rehomer struct{ d *database }
 
-func (r *rehomer) Rehome(ctx context.Context, v *index.View, gone *index.File) error {
-	return r.tracker.Rehome(ctx, v, gone)
+func (r rehomer) Rehome(ctx context.Context, v *index.View, gone *index.File) error {
+	return r.d.tracker().Rehome(ctx, v, gone)
 }
 
-func (d *database) close() {
+// close ends everything. What was committed and could not be uploaded is in the error.
+func (d *database) close() error {
+	err := d.closeWriter()
 	d.cancel()
 	d.wg.Wait()
 	d.closeCopy()
 	d.letGo()
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "replica closed")
 	d.closeLog()
+	return err
 }
 
 // letGo gives back memory and connections.
 func (d *database) letGo() {
+	d.cancel()
 	d.source.Close()
 	if d.backend.closeIdle != nil {
 		d.backend.closeIdle()
@@ -125,23 +186,40 @@ func (d *database) closeLog() {
 	}
 }
 
-// newest returns the View for a transaction that begins now. first says that the connection has not read the newest state
+// newest returns what a transaction reads that begins now. first says that the connection has not read the newest state
 // before: it must not begin with one that is known to be incomplete.
-func (d *database) newest(ctx context.Context, first bool) (*index.View, error) {
-	state := d.tracker.State()
+func (d *database) newest(ctx context.Context, first bool) (vfs.Snapshot, error) {
+	t, w := d.tracker(), d.writer.Load()
+	if t != nil {
+		if err := d.fresh(ctx, t, first); err != nil {
+			return vfs.Snapshot{}, err
+		}
+	}
+	switch {
+	case w != nil:
+		return snapshotOf(w.Snapshot()), nil
+	case t != nil:
+		return vfs.SnapshotOf(t.View()), nil
+	}
+	return vfs.Snapshot{}, nil // a database that is not there yet, and that somebody else is about to make
+}
+
+// fresh sees to it that what the tracker has may be read.
+func (d *database) fresh(ctx context.Context, t *index.Tracker, first bool) error {
+	state := t.State()
 	if first && errors.Is(state.Err, index.ErrGap) {
-		return nil, fmt.Errorf("%w; or open it at the last moment before the gap with txid=%s", state.Err, d.tracker.View().TXID)
+		return fmt.Errorf("%w; or open it at the last moment before the gap with txid=%s", state.Err, t.View().TXID)
 	}
 	age := time.Since(state.LastGood)
 	if d.poll > 0 && age > 2*d.poll {
-		d.tracker.Wake()
+		t.Wake()
 	}
 	if d.stale > 0 && age > d.stale {
-		if err := d.tracker.Poll(ctx); err != nil {
-			return nil, fmt.Errorf("the last good poll was %s ago, more than stale_after=%s: %w", age.Round(time.Millisecond), d.stale, err)
+		if err := t.Poll(ctx); err != nil {
+			return fmt.Errorf("the last good poll was %s ago, more than stale_after=%s: %w", age.Round(time.Millisecond), d.stale, err)
 		}
 	}
-	return d.tracker.View(), nil
+	return nil
 }
 
 // at returns the View at an instant. Files that are merged meanwhile make it look again.
@@ -150,16 +228,20 @@ func (d *database) at(ctx context.Context, when time.Time) (v *index.View, err e
 }
 
 func (d *database) atTXID(ctx context.Context, txid index.TXID) (*index.View, error) {
-	if v := d.tracker.View(); v.TXID == txid {
-		return v, nil
+	if t := d.tracker(); t != nil && t.View().TXID == txid {
+		return t.View(), nil
 	}
 	return d.past(ctx, func(*index.Timeline) (index.TXID, error) { return txid, nil })
 }
 
 func (d *database) past(ctx context.Context, choose func(*index.Timeline) (index.TXID, error)) (v *index.View, err error) {
 	const attempts = 3
+	t := d.tracker()
+	if t == nil {
+		return nil, errNothingThere
+	}
 	for range attempts {
-		tl, err := d.tracker.Timeline(ctx)
+		tl, err := t.Timeline(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -237,8 +319,8 @@ func (r *registry) join(ctx context.Context, e *entry) (*entry, error) {
 	return e, nil
 }
 
-// release gives up one use. The last one closes the replica.
-func (r *registry) release(e *entry) {
+// release gives up one use. The last one closes the replica, and has to say what was not uploaded.
+func (r *registry) release(e *entry) error {
 	r.mu.Lock()
 	e.refs--
 	last := e.refs == 0
@@ -249,7 +331,8 @@ func (r *registry) release(e *entry) {
 	if last { // whoever opens it has a reference, so it is ready
 		<-e.ready
 		if e.db != nil {
-			e.db.close()
+			return e.db.close()
 		}
 	}
+	return nil
 }

@@ -53,7 +53,7 @@ func Unregister(name string) {
 }
 
 // OpenDB returns a pool of connections on the replica that c describes. Nothing is opened before the first use: Ping
-// tells whether it can be.
+// tells whether it can be. Its Close uploads what was committed, and returns a [writer.UnsyncedError] when that could not be done.
 func OpenDB(c Config) (*sql.DB, error) {
 	name := fmt.Sprintf("%s-pool-%d", VFS, pools.Add(1))
 	if err := Register(name, c); err != nil {
@@ -76,9 +76,14 @@ type connector struct {
 	name string
 }
 
+// Close is called when the last connection is closed, and returns what that had to say.
 func (c *connector) Close() error {
 	Unregister(c.name)
-	return nil
+	names.mu.Lock()
+	defer names.mu.Unlock()
+	err := names.unsynced[c.name]
+	delete(names.unsynced, c.name)
+	return err
 }
 
 // Cause returns the Go error behind the last error that a connection has met on this VFS, for SQLite itself only hands its
@@ -107,6 +112,18 @@ func (c Config) over(base Config) Config {
 	if c.hydrate == unset && !c.Hydrate {
 		c.hydrate = base.hydrate
 	}
+	if c.write == unset && !c.Write {
+		c.write = base.write
+	}
+	if c.Durability == 0 {
+		c.Durability = base.Durability
+	}
+	if c.SyncInterval == 0 {
+		c.SyncInterval = base.SyncInterval
+	}
+	if c.BufferPath == "" {
+		c.BufferPath = base.BufferPath
+	}
 	if c.Hydration.Path == "" {
 		c.Hydration.Path = base.Hydration.Path
 	}
@@ -123,6 +140,9 @@ func (c Config) withDefaults() Config {
 	if c.OpenTimeout == 0 {
 		c.OpenTimeout = DefaultOpenTimeout
 	}
+	if c.CloseTimeout == 0 {
+		c.CloseTimeout = DefaultCloseTimeout
+	}
 	return c
 }
 
@@ -131,12 +151,15 @@ func (c Config) identity() string {
 	return fmt.Sprintf("%s|%p|%d", c.ReplicaURL, c.Store, c.eyes)
 }
 
+// shared is a setting that all connections of a replica share.
+type shared struct {
+	name       string
+	here, want any
+}
+
 // agrees returns an error when other wants something different of what all connections of a replica share.
 func (c Config) agrees(other Config) error {
-	for _, s := range []struct {
-		name       string
-		here, want any
-	}{
+	return c.agree([]shared{
 		{"poll_interval", c.PollInterval, other.PollInterval},
 		{"stale_after", c.StaleAfter, other.StaleAfter},
 		{"max_prefetch_pages", c.MaxPrefetchPages, other.MaxPrefetchPages},
@@ -148,7 +171,26 @@ func (c Config) agrees(other Config) error {
 		{"hydration_concurrency", c.Hydration.Concurrency, other.Hydration.Concurrency},
 		{"log_level", c.logLevel, other.logLevel},
 		{"log_file", c.logFile, other.logFile},
-	} {
+	})
+}
+
+// agreesToWrite is agrees for those connections that write.
+func (c Config) agreesToWrite(other Config) error {
+	return c.agree([]shared{
+		{"durability", c.Durability, other.Durability},
+		{"sync_interval", c.SyncInterval, other.SyncInterval},
+		{"buffer_path", c.BufferPath, other.BufferPath},
+		{"buffer_max_size", c.MaxPending, other.MaxPending},
+		{"lease", c.Lease, other.Lease},
+		{"lease_ttl", c.LeaseTTL, other.LeaseTTL},
+		{"lease_owner", c.Owner, other.Owner},
+		{"close_timeout", c.CloseTimeout, other.CloseTimeout},
+		{"unfenced", c.Unfenced, other.Unfenced},
+	})
+}
+
+func (c Config) agree(settings []shared) error {
+	for _, s := range settings {
 		if s.here != s.want {
 			return fmt.Errorf("%s is open in this process already with %s=%v, and all its connections share that; this open wants %v",
 				redact(c.ReplicaURL), s.name, s.here, s.want)

@@ -20,19 +20,19 @@ var _ pages.Local = (*hydrate.Copy)(nil)
 var errNoCopy = errors.New("the database has no local copy; open it with hydration_enabled=1 for a temporary one, or with hydration_path=FILE")
 
 // openCopy opens the local copy of the database, if it is to have one, and lets it run.
-func (d *database) openCopy(ctx, running context.Context, c Config) error {
+func (d *database) openCopy(ctx context.Context, c Config, t *index.Tracker) error {
 	if !c.hydrates() {
 		return nil
 	}
 	opts := c.Hydration
 	opts.Log = d.log
-	head := d.tracker.View()
-	local, err := hydrate.Open(ctx, d.store, d.name, head, d.tracker, opts)
+	head := t.View()
+	local, err := hydrate.Open(ctx, d.store, d.name, head, t, opts)
 	if errors.Is(err, hydrate.ErrInUse) {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "local copy is in use; this process keeps a temporary one of its own",
 			slog.String("path", opts.Path), slog.Any("err", err))
 		opts.Path = ""
-		local, err = hydrate.Open(ctx, d.store, d.name, head, d.tracker, opts)
+		local, err = hydrate.Open(ctx, d.store, d.name, head, t, opts)
 	}
 	if err != nil {
 		return err
@@ -41,7 +41,7 @@ func (d *database) openCopy(ctx, running context.Context, c Config) error {
 	d.source.SetLocal(local)
 	local.Advance(head, d.early)
 	d.early = nil
-	d.wg.Go(func() { local.Run(running) })
+	d.wg.Go(func() { local.Run(d.running) })
 	return nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/litefs-s3/litefs-s3/hydrate"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/vfs"
+	"github.com/litefs-s3/litefs-s3/writer"
 )
 
 // Status is what PRAGMA litestream_status tells, as JSON.
@@ -45,6 +46,7 @@ type Status struct {
 		Rehomings int64 `json:"rehomings"`
 	} `json:"cache"`
 	Hydration *HydrationStatus `json:"hydration,omitempty"` // nil without a local copy
+	Writer    *WriterStatus    `json:"writer,omitempty"`    // nil unless opened to write
 	Requests  struct {
 		Get      int64   `json:"get"`
 		List     int64   `json:"list"`
@@ -82,6 +84,40 @@ func hydrationStatus(p hydrate.Progress) *HydrationStatus {
 	return s
 }
 
+// WriterStatus is the part of Status that speaks of writing.
+type WriterStatus struct {
+	Writer      bool       `json:"writer"`           // this process has the lease
+	Error       string     `json:"error,omitempty"`  // why nothing can be written
+	Upload      string     `json:"upload,omitempty"` // why the last upload failed
+	Lease       *time.Time `json:"lease_until,omitempty"`
+	Generation  int64      `json:"lease_generation,omitempty"`
+	Durability  string     `json:"durability,omitempty"`
+	LogPath     string     `json:"log_path,omitempty"`
+	DurableTXID string     `json:"durable_txid"`  // confirmed in the bucket
+	Pending     int        `json:"pending"`       // commits that are not uploaded
+	PendingSize int64      `json:"pending_bytes"` // in the log
+	Commits     int64      `json:"commits"`       // since the database was opened
+	Uploads     int64      `json:"uploads"`
+	UploadBytes int64      `json:"upload_bytes"`
+}
+
+func writerStatus(w writer.Status) *WriterStatus {
+	s := &WriterStatus{
+		Writer: w.Writer, Generation: w.Generation, Durability: w.Durability, LogPath: w.LogPath, DurableTXID: w.DurableTXID.String(),
+		Pending: w.Pending.Commits, PendingSize: w.Pending.Bytes, Commits: w.Commits, Uploads: w.Uploads, UploadBytes: w.UploadBytes,
+	}
+	if w.Writer {
+		s.Lease = &w.Lease
+	}
+	if w.Err != nil {
+		s.Error = w.Err.Error()
+	}
+	if w.UploadErr != nil {
+		s.Upload = w.UploadErr.Error()
+	}
+	return s
+}
+
 // Prices of AWS S3 Standard in us-east-1, dollars a request, 2025.
 const (
 	priceGet  = 0.0004 / 1000
@@ -91,27 +127,15 @@ const (
 func (d *database) status(p vfs.Position) Status {
 	var s Status
 	now := time.Now()
-	state, head := d.tracker.State(), d.tracker.View()
+	state := d.state()
 	s.Replica = d.name
 	s.Health = d.health(state, now)
 	if state.Err != nil {
 		s.Error = state.Err.Error()
 	}
 
-	base, layers := p.View.TableBytes()
-	s.Position.TXID, s.Position.Time, s.Position.Asked = p.View.TXID.String(), p.View.Time, p.Time
-	s.Position.PageSize, s.Position.Pages = p.View.PageSize, p.View.Commit
-	s.Position.Bytes = int64(p.View.Commit) * int64(p.View.PageSize)
-	s.Position.Files, s.Position.Table = len(p.View.Files()), base+layers
-	if p.Err != nil {
-		s.Position.LastErr = p.Err.Error()
-	}
-
-	s.Following.TXID, s.Following.Known = head.TXID.String(), max(state.Known, head.TXID).String()
-	s.Following.Behind = uint64(max(state.Known, head.TXID) - head.TXID)
-	s.Following.Lag = now.Sub(state.LastGood).Seconds()
-	s.Following.DataAge = max(now.Sub(head.Time).Seconds(), 0)
-	s.Following.Poll, s.Following.Histories = d.tracker.PollInterval().String(), state.Histories
+	d.position(&s, p)
+	d.following(&s, state, now)
 
 	st := d.source.Stats()
 	s.Cache.Budget, s.Cache.Used = cache.Budget(), cache.Used()
@@ -122,12 +146,45 @@ func (d *database) status(p vfs.Position) Status {
 		s.Hydration = hydrationStatus(local.Progress())
 	}
 
+	if w := d.writer.Load(); w != nil {
+		s.Writer = writerStatus(w.Status())
+	} else if err := d.whyNot.Load(); err != nil {
+		s.Writer = &WriterStatus{Error: (*err).Error()}
+	}
+
 	m := d.metrics.Stats()
 	s.Requests.Get, s.Requests.List, s.Requests.Put, s.Requests.Delete = m.Gets, m.Lists, m.Puts, m.Deletes
 	s.Requests.NotFound, s.Requests.Errors = m.NotFound, m.Errors
 	s.Requests.Bytes, s.Requests.Waves = m.BytesIn, m.Waves
 	s.Requests.Dollars = float64(m.Gets)*priceGet + float64(m.Lists+m.Puts)*priceList
 	return s
+}
+
+func (d *database) position(s *Status, p vfs.Position) {
+	s.Position.Asked = p.Time
+	s.Position.PageSize, s.Position.Pages = p.PageSize, p.Commit
+	s.Position.Bytes = int64(p.Commit) * int64(p.PageSize)
+	if p.View != nil {
+		base, layers := p.View.TableBytes()
+		s.Position.TXID, s.Position.Time = p.View.TXID.String(), p.View.Time
+		s.Position.Files, s.Position.Table = len(p.View.Files()), base+layers
+	}
+	if p.Err != nil {
+		s.Position.LastErr = p.Err.Error()
+	}
+}
+
+func (d *database) following(s *Status, state index.State, now time.Time) {
+	s.Following.Lag = now.Sub(state.LastGood).Seconds()
+	s.Following.Poll, s.Following.Histories = d.pollInterval().String(), state.Histories
+	t := d.tracker()
+	if t == nil {
+		return
+	}
+	head := t.View()
+	s.Following.TXID, s.Following.Known = head.TXID.String(), max(state.Known, head.TXID).String()
+	s.Following.Behind = uint64(max(state.Known, head.TXID) - head.TXID)
+	s.Following.DataAge = max(now.Sub(head.Time).Seconds(), 0)
 }
 
 // health says in a word how well the replica is followed.
@@ -141,7 +198,7 @@ func (d *database) health(state index.State, now time.Time) string {
 		return "replaced"
 	case state.Err != nil:
 		return "unreachable"
-	case d.poll > 0 && now.Sub(state.LastGood) > max(10*d.tracker.PollInterval(), 30*time.Second):
+	case d.poll > 0 && now.Sub(state.LastGood) > max(10*d.pollInterval(), 30*time.Second):
 		return "stale"
 	}
 	return "ok"

@@ -40,14 +40,17 @@ func newView(t *table, history uint32) *View {
 }
 
 // Counter is what page 1 shows as change counter: the same for two Views exactly when SQLite may keep the
-// pages it has cached.
+// pages it has cached. Its highest bit is 0: counters with that bit are a writer's, for commits that no View has yet.
 func (v *View) Counter() uint32 {
 	// An odd constant far from 0 keeps the TXIDs of two histories apart.
-	return uint32(v.TXID) + v.History*0x9E3779B9
+	return (uint32(v.TXID) + v.History*0x9E3779B9) &^ (1 << 31)
 }
 
 // LockPgno is the page that SQLite never stores, at 1 GiB.
-func (v *View) LockPgno() uint32 { return ltx.LockPgno(v.PageSize) }
+func (v *View) LockPgno() uint32 { return LockPgno(v.PageSize) }
+
+// LockPgno is that page of a database whose pages have so many bytes.
+func LockPgno(pageSize uint32) uint32 { return ltx.LockPgno(pageSize) }
 
 // Page is where one page of a View lies. The zero value is no page.
 type Page struct {

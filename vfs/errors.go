@@ -32,3 +32,20 @@ func code(err error) sqlite3.ExtendedErrorCode {
 	}
 	return sqlite3.IOERR_READ
 }
+
+// refuse is fail for what cannot be written.
+func (f *file) refuse(op string, err error) error {
+	f.cause = err
+	var r *Refusal
+	switch {
+	case !errors.As(err, &r):
+		f.db.Note(f.context(), op, err)
+		return vfs.SystemError(err, sqlite3.IOERR_WRITE)
+	case r.Kind == Busy: // not worth a line in the log: it passes
+		return vfs.SystemError(err, sqlite3.BUSY)
+	case r.Kind == Stale:
+		return vfs.SystemError(err, sqlite3.BUSY_SNAPSHOT)
+	}
+	f.db.Note(f.context(), op, err)
+	return vfs.SystemError(err, sqlite3.READONLY)
+}

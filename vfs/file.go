@@ -7,19 +7,19 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
-
-	"github.com/litefs-s3/litefs-s3/index"
 )
 
-// file is one SQLite handle on a replica. SQLite uses it from one goroutine at a time.
+// file is one SQLite handle on a replica. SQLite uses it from one goroutine at a time. What it writes is in write.go.
 type file struct {
 	db   Database
 	conn *sqlite3.Conn // set by SetDB, right after the open
 	lock vfs.LockLevel
 
-	view *index.View // of the transaction; nil without a lock
-	past *index.View // of the time that was set; nil when following
-	when string      // the time that was set, as it was written
+	pinned *Snapshot // of the transaction; nil without a lock
+	past   *Snapshot // of the time that was set; nil when following
+	when   string    // the time that was set, as it was written
+
+	write writing // nothing unless the transaction writes
 
 	first   page1  // page 1 as SQLite gets to see it
 	scratch []byte // for reads of a part of a page
@@ -47,11 +47,11 @@ func (f *file) start(ctx context.Context, when, txid string) error {
 	if err != nil {
 		return err
 	}
-	v, err := f.reading(ctx)
-	if err != nil {
+	s, err := f.reading(ctx)
+	if err != nil || s.Commit == 0 {
 		return err
 	}
-	_, err = f.first.read(ctx, f.db, v)
+	_, err = f.first.read(ctx, f.db, s)
 	return err
 }
 
@@ -68,39 +68,50 @@ func (f *file) context() context.Context {
 	return context.Background()
 }
 
-func (f *file) Close() error { return f.db.Close() }
+func (f *file) Close() error {
+	f.rollback()
+	return f.db.Close()
+}
 
-// reading returns the View of the transaction, or the one that a transaction would get now.
-func (f *file) reading(ctx context.Context) (*index.View, error) {
+// reading returns the Snapshot of the transaction, or the one that a transaction would get now.
+func (f *file) reading(ctx context.Context) (Snapshot, error) {
 	switch {
-	case f.view != nil:
-		return f.view, nil
+	case f.pinned != nil:
+		return *f.pinned, nil
 	case f.past != nil:
-		return f.past, nil
+		return *f.past, nil
 	}
 	return f.db.Newest(ctx)
 }
 
-// Lock pins the View when a read transaction begins. Nothing here can be written.
+// Lock pins the Snapshot when a read transaction begins, and reserves the right to write when it wants to.
 func (f *file) Lock(level vfs.LockLevel) error {
 	if level <= f.lock {
 		return nil
 	}
-	if level > vfs.LOCK_SHARED {
-		return sqlite3.READONLY
+	if f.lock < vfs.LOCK_SHARED {
+		f.db.Begin()
+		s, err := f.reading(f.context())
+		if err != nil {
+			return f.fail("begin", err)
+		}
+		f.pinned, f.lock = &s, vfs.LOCK_SHARED
 	}
-	f.db.Begin()
-	v, err := f.reading(f.context())
-	if err != nil {
-		return f.fail("begin", err)
+	if level > vfs.LOCK_SHARED && !f.write.open() {
+		if err := f.beginWriting(); err != nil {
+			return err
+		}
 	}
-	f.view, f.lock = v, vfs.LOCK_SHARED
+	f.lock = level
 	return nil
 }
 
 func (f *file) Unlock(level vfs.LockLevel) error {
+	if level < vfs.LOCK_RESERVED {
+		f.rollback() // what was committed is not there any more
+	}
 	if level == vfs.LOCK_NONE {
-		f.view = nil
+		f.pinned = nil
 	}
 	f.lock = min(f.lock, level)
 	return nil
@@ -111,30 +122,35 @@ func (f *file) LockState() vfs.LockLevel { return f.lock }
 func (f *file) CheckReservedLock() (bool, error) { return false, nil }
 
 func (f *file) Size() (int64, error) {
-	v, err := f.reading(f.context())
+	s, err := f.reading(f.context())
 	if err != nil {
 		return 0, f.fail("size", err)
 	}
-	return size(v), nil
+	return f.sizeOf(&s), nil
 }
 
-// size is the size of the database in bytes.
-func size(v *index.View) int64 { return int64(v.Commit) * int64(v.PageSize) }
+// sizeOf is the size of the file in bytes as the transaction has it, on top of s.
+func (f *file) sizeOf(s *Snapshot) int64 {
+	if f.write.open() {
+		return f.write.size()
+	}
+	return s.size()
+}
 
 // ReadAt reads a page, or for SQLite's glances at the header a part of one. Past the end it is io.EOF; anything missing
 // before the end is an error.
 func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 	ctx := f.context()
-	v, err := f.reading(ctx)
+	s, err := f.reading(ctx)
 	if err != nil {
 		return 0, f.fail("read", err)
 	}
-	end := size(v)
+	end := f.sizeOf(&s)
 	for n < len(p) {
 		if off >= end {
 			return n, io.EOF
 		}
-		m, err := f.readOne(ctx, v, p[n:], off)
+		m, err := f.readOne(ctx, &s, p[n:], off)
 		if err != nil {
 			return 0, f.fail("read", err)
 		}
@@ -144,41 +160,48 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 // readOne reads from the page at off, up to its end.
-func (f *file) readOne(ctx context.Context, v *index.View, p []byte, off int64) (int, error) {
-	pageSize := int64(v.PageSize)
+func (f *file) readOne(ctx context.Context, s *Snapshot, p []byte, off int64) (int, error) {
+	pageSize := int64(f.pageSize(s))
 	pgno, inner := uint32(off/pageSize)+1, off%pageSize
-	if pgno == 1 {
-		page, err := f.first.read(ctx, f.db, v)
-		return copy(p, page[min(inner, int64(len(page))):]), err
-	}
 	if inner == 0 && int64(len(p)) >= pageSize {
-		return int(pageSize), f.readPage(ctx, v, pgno, p[:pageSize])
+		return int(pageSize), f.readPage(ctx, s, pgno, p[:pageSize])
+	}
+	if pgno == 1 && !f.write.open() {
+		page, err := f.first.read(ctx, f.db, *s)
+		return copy(p, page[min(inner, int64(len(page))):]), err
 	}
 	if int64(len(f.scratch)) != pageSize {
 		f.scratch = make([]byte, pageSize)
 	}
-	err := f.readPage(ctx, v, pgno, f.scratch)
+	err := f.readPage(ctx, s, pgno, f.scratch)
 	return copy(p, f.scratch[inner:]), err
 }
 
-func (f *file) readPage(ctx context.Context, v *index.View, pgno uint32, dst []byte) error {
-	if pgno == v.LockPgno() {
-		clear(dst) // no file ever holds it, and nothing is in it
-		return nil
+// pageSize is that of s, or of the pages written so far to a database that is not there yet.
+func (f *file) pageSize(s *Snapshot) uint32 {
+	if s.PageSize == 0 {
+		return f.write.pageSize
 	}
-	return f.db.ReadPage(ctx, v, pgno, dst)
+	return s.PageSize
 }
 
-// WriteAt, Truncate and Sync are never reached: SQLite gets no lock to write with.
-
-func (f *file) WriteAt([]byte, int64) (int, error) { return 0, sqlite3.READONLY }
-
-func (f *file) Truncate(int64) error { return sqlite3.READONLY }
-
-func (f *file) Sync(vfs.SyncFlag) error { return sqlite3.READONLY }
+func (f *file) readPage(ctx context.Context, s *Snapshot, pgno uint32, dst []byte) error {
+	if f.write.open() {
+		if ok, err := f.write.read(pgno, dst); ok || err != nil {
+			return err
+		}
+	}
+	if pgno != 1 {
+		return s.read(ctx, f.db, pgno, dst)
+	}
+	page, err := f.first.read(ctx, f.db, *s)
+	copy(dst, page)
+	return err
+}
 
 func (f *file) SectorSize() int { return 0 }
 
+// DeviceCharacteristics promise no atomic writes: with them SQLite would not count its changes in page 1 (see commit).
 func (f *file) DeviceCharacteristics() vfs.DeviceCharacteristic {
 	return vfs.IOCAP_POWERSAFE_OVERWRITE | vfs.IOCAP_UNDELETABLE_WHEN_OPEN | vfs.IOCAP_SUBPAGE_READ
 }

@@ -3,8 +3,6 @@ package vfs
 import (
 	"context"
 	"encoding/binary"
-
-	"github.com/litefs-s3/litefs-s3/index"
 )
 
 // Offsets in page 1; see "The Database Header" of SQLite's file format.
@@ -17,40 +15,40 @@ const (
 	offCounterForOff = 92 // the counter that offPages was written with
 )
 
-// page1 is page 1 of one View as SQLite gets to see it: see [patch].
+// page1 is page 1 of one Snapshot as SQLite gets to see it: see [patch].
 type page1 struct {
-	view *index.View
+	of   Snapshot
 	data []byte
 }
 
-// read returns page 1 of v, which the caller must not change.
-func (p *page1) read(ctx context.Context, r PageReader, v *index.View) ([]byte, error) {
-	if p.view == v {
+// read returns page 1 of s, which the caller must not change.
+func (p *page1) read(ctx context.Context, r PageReader, s Snapshot) ([]byte, error) {
+	if p.of == s {
 		return p.data, nil
 	}
-	p.view = nil
-	if uint32(len(p.data)) != v.PageSize {
-		p.data = make([]byte, v.PageSize)
+	p.of = Snapshot{}
+	if uint32(len(p.data)) != s.PageSize {
+		p.data = make([]byte, s.PageSize)
 	}
-	if err := r.ReadPage(ctx, v, 1, p.data); err != nil {
+	if err := s.read(ctx, r, 1, p.data); err != nil {
 		return nil, err
 	}
-	patch(p.data, v)
-	p.view = v
+	patch(p.data, s)
+	p.of = s
 	return p.data, nil
 }
 
-// patch makes page 1 of v what a reader without journal, log and locks needs:
+// patch makes page 1 of s what a reader without journal, log and locks needs:
 //
 //   - The database is in rollback mode: in WAL mode SQLite would ask for shared memory.
-//   - The change counter is the View's, so that SQLite drops its cache when, and only when, the View is another one.
+//   - The change counter is the Snapshot's, so that SQLite drops its cache when, and only when, the content is another one.
 //   - The size is the commit size, and believed.
-func patch(page []byte, v *index.View) {
+func patch(page []byte, s Snapshot) {
 	intact := checksummed(page)
 	page[offWriteVersion], page[offReadVersion] = 1, 1
-	binary.BigEndian.PutUint32(page[offCounter:], v.Counter())
-	binary.BigEndian.PutUint32(page[offPages:], v.Commit)
-	binary.BigEndian.PutUint32(page[offCounterForOff:], v.Counter())
+	binary.BigEndian.PutUint32(page[offCounter:], s.Counter)
+	binary.BigEndian.PutUint32(page[offPages:], s.Commit)
+	binary.BigEndian.PutUint32(page[offCounterForOff:], s.Counter)
 	if intact {
 		sum := checksum(page[:len(page)-checksumSize])
 		copy(page[len(page)-checksumSize:], sum[:])

@@ -44,7 +44,7 @@ func TestPage1_ShowsTheView(t *testing.T) {
 		source := &onePage{page: original}
 		v := &index.View{TXID: 7, PageSize: uint32(size), Commit: 99}
 		var p page1
-		got, err := p.read(t.Context(), source, v)
+		got, err := p.read(t.Context(), source, SnapshotOf(v))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,11 +60,11 @@ func TestPage1_ShowsTheView(t *testing.T) {
 				t.Errorf("page size %d: bytes %d to %d have changed", size, keep[0], keep[1])
 			}
 		}
-		if _, err := p.read(t.Context(), source, v); err != nil || source.reads != 1 {
+		if _, err := p.read(t.Context(), source, SnapshotOf(v)); err != nil || source.reads != 1 {
 			t.Errorf("page 1 of one View was read %d times, error %v", source.reads, err)
 		}
 		next := &index.View{TXID: 8, PageSize: uint32(size), Commit: 99}
-		if got, err := p.read(t.Context(), source, next); err != nil || be.Uint32(got[offCounter:]) != next.Counter() || source.reads != 2 {
+		if got, err := p.read(t.Context(), source, SnapshotOf(next)); err != nil || be.Uint32(got[offCounter:]) != next.Counter() || source.reads != 2 {
 			t.Errorf("page size %d: page 1 of the next View shows counter %d", size, be.Uint32(got[offCounter:]))
 		}
 	}
@@ -83,7 +83,7 @@ func TestPage1_Checksums(t *testing.T) {
 			page[4095] ^= 1
 		}
 		var p page1
-		got, err := p.read(t.Context(), &onePage{page: page}, &index.View{TXID: 7, PageSize: 4096, Commit: 1})
+		got, err := p.read(t.Context(), &onePage{page: page}, SnapshotOf(&index.View{TXID: 7, PageSize: 4096, Commit: 1}))
 		if err != nil || checksummed(got) != right {
 			t.Errorf("checksum right before: %v, after: %v, error %v", right, checksummed(got), err)
 		}
@@ -95,11 +95,11 @@ func TestPage1_AnErrorIsNotKept(t *testing.T) {
 	source := &onePage{page: randomPage1(512), err: errors.New("cut")}
 	v := &index.View{TXID: 7, PageSize: 512, Commit: 1}
 	var p page1
-	if _, err := p.read(t.Context(), source, v); err == nil {
+	if _, err := p.read(t.Context(), source, SnapshotOf(v)); err == nil {
 		t.Error("no error")
 	}
 	source.err = nil
-	if _, err := p.read(t.Context(), source, v); err != nil || source.reads != 2 {
+	if _, err := p.read(t.Context(), source, SnapshotOf(v)); err != nil || source.reads != 2 {
 		t.Errorf("after the error it was read %d times, error %v", source.reads, err)
 	}
 }

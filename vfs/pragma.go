@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ncruces/go-sqlite3"
-
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/internal/nearest"
 )
@@ -34,11 +32,17 @@ func init() { // not a literal: the functions refer to the table
 		"time":         (*file).pragmaTime,
 		"txid":         (*file).pragmaTXID,
 		"durable_txid": readOnly((*file).durableTXID),
+		"sync":         readOnly((*file).syncNow),
+		"pending":      readOnly((*file).pending),
 		"wait_txid":    (*file).waitTXID,
 		"lag":          readOnly((*file).lag),
 		"data_age":     readOnly((*file).dataAge),
 		"behind":       readOnly((*file).behind),
 		"status":       readOnly((*file).status),
+
+		"write_enabled": (*file).writeEnabled,
+		"acquire_lease": readOnly((*file).acquireLease),
+		"release_lease": readOnly((*file).releaseLease),
 
 		"hydration_progress": readOnly((*file).hydrationProgress),
 		"hydration_file":     readOnly((*file).hydrationFile),
@@ -53,7 +57,7 @@ func (f *file) Pragma(name, value string) (string, error) {
 		short, ok = strings.CutPrefix(name, aliasPrefix)
 	}
 	if !ok {
-		return "", sqlite3.NOTFOUND
+		return f.sqlitePragma(name, value)
 	}
 	out, err := f.pragma(f.context(), short, value)
 	switch {
@@ -112,7 +116,7 @@ func (f *file) pragmaTime(ctx context.Context, value string) (string, error) {
 		if f.past == nil {
 			return "latest", nil
 		}
-		return formatTime(f.past.Time), nil
+		return formatTime(f.past.View.Time), nil
 	}
 	if f.inTransaction() {
 		return "", errInTransaction
@@ -128,11 +132,17 @@ func (f *file) setTime(ctx context.Context, when string) error {
 	if err != nil {
 		return err
 	}
-	f.past, f.when = v, when
-	if v == nil {
-		f.when = ""
-	}
+	f.travel(v, when)
 	return nil
+}
+
+// travel makes the connection read v from now on, or the newest state when it is nil.
+func (f *file) travel(v *index.View, when string) {
+	if v == nil {
+		f.past, f.when = nil, ""
+		return
+	}
+	f.past, f.when = new(SnapshotOf(v)), when
 }
 
 // pragmaTXID gets the TXID that the connection reads, or sets it as litestream_time sets a time.
@@ -145,16 +155,16 @@ func (f *file) pragmaTXID(ctx context.Context, value string) (string, error) {
 			return "", err
 		}
 	}
-	v, err := f.reading(ctx)
+	s, err := f.reading(ctx)
 	if err != nil {
 		return "", err
 	}
-	return v.TXID.String(), nil
+	return s.txid().String(), nil
 }
 
 func (f *file) setTXID(ctx context.Context, text string) error {
 	if text == "latest" {
-		f.past, f.when = nil, ""
+		f.travel(nil, "")
 		return nil
 	}
 	txid, err := parseTXID(text)
@@ -165,7 +175,7 @@ func (f *file) setTXID(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	f.past, f.when = v, "txid "+text
+	f.travel(v, "txid "+text)
 	return nil
 }
 
@@ -180,11 +190,14 @@ func parseTXID(text string) (index.TXID, error) {
 
 // durableTXID is the newest TXID known to be in the bucket.
 func (f *file) durableTXID(ctx context.Context) (string, error) {
-	v, err := f.db.Newest(ctx)
+	if f.db.Writable() {
+		return f.db.Durable().String(), nil
+	}
+	s, err := f.db.Newest(ctx)
 	if err != nil {
 		return "", err
 	}
-	return v.TXID.String(), nil
+	return s.txid().String(), nil
 }
 
 // waitTXID waits until a TXID can be read.
@@ -214,29 +227,29 @@ func (f *file) lag(context.Context) (string, error) {
 
 // dataAge is the age in seconds of the newest transaction that the connection reads.
 func (f *file) dataAge(ctx context.Context) (string, error) {
-	v, err := f.reading(ctx)
-	if err != nil {
+	s, err := f.reading(ctx)
+	if err != nil || s.View == nil {
 		return "", err
 	}
-	return seconds(time.Since(v.Time)), nil
+	return seconds(time.Since(s.View.Time)), nil
 }
 
 // behind is how many TXIDs are known to be in the bucket that the connection does not read.
 func (f *file) behind(ctx context.Context) (string, error) {
-	v, err := f.reading(ctx)
+	s, err := f.reading(ctx)
 	if err != nil {
 		return "", err
 	}
-	known := max(f.db.State().Known, v.TXID)
-	return strconv.FormatUint(uint64(known-v.TXID), 10), nil
+	known := max(f.db.State().Known, s.txid())
+	return strconv.FormatUint(uint64(known-s.txid()), 10), nil
 }
 
 func (f *file) status(ctx context.Context) (string, error) {
-	v, err := f.reading(ctx)
+	s, err := f.reading(ctx)
 	if err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(f.db.Status(Position{View: v, Time: f.when, Err: f.cause}))
+	b, err := json.Marshal(f.db.Status(Position{Snapshot: s, Time: f.when, Err: f.cause}))
 	return string(b), err
 }
 

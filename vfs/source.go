@@ -9,8 +9,8 @@ import (
 
 // Database is one open of a replica, by one connection. All methods are called by one goroutine at a time.
 type Database interface {
-	// Newest returns the View that a transaction beginning now reads, or why it must not begin.
-	Newest(ctx context.Context) (*index.View, error)
+	// Newest returns what a transaction beginning now reads, or why it must not begin.
+	Newest(ctx context.Context) (Snapshot, error)
 	// Note takes the cause of an error that SQLite only sees the code of.
 	Note(ctx context.Context, op string, err error)
 	// Close ends this open of the replica.
@@ -20,6 +20,7 @@ type Database interface {
 	Past
 	Follower
 	LocalCopy
+	Writing
 	Settings
 }
 
@@ -57,6 +58,62 @@ type LocalCopy interface {
 	WaitHydrated(ctx context.Context) error
 }
 
+// Writing takes what connections write.
+type Writing interface {
+	// Writable reports whether this connection was opened to write. If not, nothing else here is called but IsWriter.
+	Writable() bool
+	// BeginWrite reserves the right to write, for one connection of the process at a time, on top of s. When that cannot be the error is
+	// a Refusal.
+	BeginWrite(ctx context.Context, s Snapshot) (Transaction, error)
+	// Sync brings what is committed to the bucket, and returns when it is there.
+	Sync(ctx context.Context) error
+	// Pending is how many commits are not in the bucket.
+	Pending() int
+	// Acquire makes this process the writer; Release lets another one be, after what is committed was uploaded.
+	Acquire(ctx context.Context) error
+	Release(ctx context.Context) error
+	// IsWriter reports whether this process is the writer now.
+	IsWriter() bool
+	// Durable is the newest TXID that is confirmed in the bucket.
+	Durable() index.TXID
+}
+
+// Transaction is what one connection writes, until it commits. It is used by one goroutine at a time.
+type Transaction interface {
+	// WritePage keeps a copy of a page.
+	WritePage(pgno uint32, page []byte) error
+	// ReadPage copies a page that was written into dst.
+	ReadPage(pgno uint32, dst []byte) (ok bool, err error)
+	// Truncate cuts off what lies above so many pages.
+	Truncate(pages uint32)
+	// Commit makes all of it part of the database, which then has so many pages, and ends the transaction. When it fails nothing
+	// is committed, and the transaction goes on; unless the error comes with a Snapshot: then it stands nevertheless.
+	Commit(ctx context.Context, pages uint32) (Snapshot, error)
+	// Rollback ends the transaction without a trace.
+	Rollback()
+}
+
+// Refusal is why a connection may not write now, and what SQLite should make of it.
+type Refusal struct {
+	Kind RefusalKind
+	Err  error
+}
+
+func (r *Refusal) Error() string { return r.Err.Error() }
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// RefusalKind is what SQLite should do.
+type RefusalKind int
+
+const (
+	// ReadOnly: this will not pass by waiting. SQLite says READONLY.
+	ReadOnly RefusalKind = iota
+	// Busy: it passes soon. SQLite says BUSY, after its busy timeout.
+	Busy
+	// Stale: the transaction has to begin again. SQLite says BUSY_SNAPSHOT.
+	Stale
+)
+
 // Settings are what pragmas get and set.
 type Settings interface {
 	// Get returns a setting as text. ok is false when there is none of that name.
@@ -71,7 +128,7 @@ type Settings interface {
 
 // Position is where a connection reads.
 type Position struct {
-	View *index.View
+	Snapshot
 	Time string // the time set, as it was written; empty when the connection follows the writer
 	Err  error  // cause of the connection's last error
 }

@@ -48,9 +48,14 @@ func (s *fileSystem) OpenFilename(name *vfs.Filename, flags vfs.OpenFlag) (vfs.F
 		if err != nil {
 			return nil, flags, vfs.SystemError(err, sqlite3.CANTOPEN)
 		}
+		if f.db.Writable() && flags&vfs.OPEN_READWRITE != 0 {
+			return f, flags, nil
+		}
 		return f, flags&^(vfs.OPEN_READWRITE|vfs.OPEN_CREATE) | vfs.OPEN_READONLY, nil
-	case flags&(vfs.OPEN_MAIN_JOURNAL|vfs.OPEN_WAL|vfs.OPEN_SUPER_JOURNAL) != 0:
-		return nil, flags, sqlite3.CANTOPEN // nothing uncommitted ever outlives a connection
+	case flags&(vfs.OPEN_MAIN_JOURNAL|vfs.OPEN_SUPER_JOURNAL) != 0:
+		return new(journal), flags, nil // nothing uncommitted ever outlives a connection
+	case flags&vfs.OPEN_WAL != 0:
+		return nil, flags, sqlite3.CANTOPEN
 	}
 	return vfsutil.WrapOpenFilename(vfs.Find(""), nil, flags) // temporary files
 }
@@ -77,7 +82,8 @@ func (s *fileSystem) openMain(name *vfs.Filename) (*file, error) {
 	return f, nil
 }
 
-func (s *fileSystem) Delete(string, bool) error { return sqlite3.IOERR_DELETE_NOENT }
+// Delete has nothing to do: journals are gone when they are closed.
+func (s *fileSystem) Delete(string, bool) error { return nil }
 
 // Access always says no: journals and write-ahead logs are what SQLite asks for.
 func (s *fileSystem) Access(string, vfs.AccessFlag) (bool, error) { return false, nil }
@@ -119,6 +125,6 @@ func View(conn *sqlite3.Conn, schema string) (*index.View, bool) {
 	if !ok {
 		return nil, false
 	}
-	v, err := f.reading(context.Background())
-	return v, err == nil
+	s, err := f.reading(context.Background())
+	return s.View, err == nil && s.View != nil
 }

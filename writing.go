@@ -1,0 +1,239 @@
+package litefss3
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/vfs"
+	"github.com/litefs-s3/litefs-s3/writer"
+	"github.com/litefs-s3/litefs-s3/writer/lease"
+)
+
+// enableWriting gives the database its writing side, if it has none yet, and tries to become the writer. That somebody else is the writer is no
+// error: it is for whoever wants to write, and this process waits for its turn.
+func (d *database) enableWriting(ctx context.Context, c Config) error {
+	select {
+	case d.enabling <- struct{}{}:
+		defer func() { <-d.enabling }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if d.writer.Load() != nil {
+		return d.writes.agreesToWrite(c)
+	}
+	w, err := d.openWriter(ctx, c)
+	if errors.Is(err, writer.ErrLogInUse) {
+		d.log.LogAttrs(ctx, slog.LevelWarn, "another process on this machine writes to the replica", slog.Any("err", err))
+		d.whyNot.Store(&err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if c.Lease == AutomaticLease {
+		err = w.Acquire(ctx)
+		if errors.Is(err, lease.ErrHeld) {
+			d.log.LogAttrs(ctx, slog.LevelInfo, "another process is the writer; waiting for its lease", slog.Any("err", err))
+			err = nil
+		}
+	}
+	if err != nil {
+		return errors.Join(err, w.Close(ctx))
+	}
+	d.writes = c
+	d.writer.Store(w)
+	running, cancel := context.WithCancel(context.Background())
+	d.stopWriting = cancel
+	d.writing.Go(func() { w.Run(running) })
+	if c.Lease == AutomaticLease {
+		d.writing.Go(func() { d.waitForLease(running, w) })
+	}
+	return nil
+}
+
+func (d *database) openWriter(ctx context.Context, c Config) (*writer.Writer, error) {
+	path, err := c.bufferPath(d.name)
+	if err != nil {
+		return nil, err
+	}
+	opts := writer.Options{
+		Replica: d.name, LogPath: path, Durability: c.Durability, SyncInterval: c.SyncInterval, MaxPending: c.MaxPending,
+		Owner: c.Owner, LeaseTTL: c.LeaseTTL, Unfenced: c.Unfenced, Log: d.log,
+		OpenReplica: func(ctx context.Context) (writer.Replica, error) {
+			t, err := d.openReplica(ctx, c)
+			if err != nil {
+				return nil, err
+			}
+			return t, nil
+		},
+	}
+	if t := d.tracker(); t != nil {
+		return writer.Open(ctx, d.store, t, opts)
+	}
+	return writer.Open(ctx, d.store, nil, opts)
+}
+
+// waitForLease makes this process the writer as soon as no other is.
+func (d *database) waitForLease(ctx context.Context, w *writer.Writer) {
+	if w.Status().Writer {
+		return
+	}
+	if err := w.AcquireWait(ctx); err != nil && ctx.Err() == nil {
+		d.log.LogAttrs(ctx, slog.LevelWarn, "lease not acquired; PRAGMA litestream_acquire_lease tries again", slog.Any("err", err))
+	}
+}
+
+// bufferPath is the directory of the commit log: the one that was asked for, or one in the user's cache directory that is always the same for
+// a replica. It is empty when nothing is to be kept.
+func (c *Config) bufferPath(name string) (string, error) {
+	if c.BufferPath != "" {
+		return filepath.Abs(c.BufferPath)
+	}
+	if c.Durability == writer.Memory {
+		return "", nil
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no place for the commit log: %w; set buffer_path", err)
+	}
+	endpoint := ""
+	if u, err := url.Parse(c.ReplicaURL); err == nil {
+		endpoint = u.Query().Get("endpoint")
+	}
+	sum := sha256.Sum256([]byte(name + "|" + endpoint))
+	return filepath.Join(cache, "litefs-s3", "log", fmt.Sprintf("%x", sum[:12])), nil
+}
+
+// closeWriter uploads what is committed, within the time that Config gives it.
+func (d *database) closeWriter() error {
+	w := d.writer.Load()
+	if w == nil {
+		return nil
+	}
+	d.stopWriting()
+	d.writing.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), d.writes.CloseTimeout)
+	defer cancel()
+	err := w.Close(ctx)
+	if err != nil {
+		d.log.LogAttrs(ctx, slog.LevelError, "writer closed; not everything is uploaded", slog.Any("err", err))
+	}
+	return err
+}
+
+// snapshotOf is what a transaction reads that sees what this process has committed.
+func snapshotOf(s *writer.Snapshot) vfs.Snapshot {
+	return vfs.Snapshot{View: s.Base(), Commit: s.Commit(), PageSize: s.PageSize(), Counter: s.Counter(), Unsynced: s}
+}
+
+// refusal tells SQLite's side what to make of an error of the writer.
+func refusal(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, writer.ErrBusy), errors.Is(err, writer.ErrLogFull):
+		return &vfs.Refusal{Kind: vfs.Busy, Err: err}
+	case errors.Is(err, writer.ErrStale):
+		return &vfs.Refusal{Kind: vfs.Stale, Err: err}
+	case errors.Is(err, writer.ErrReadOnly), errors.Is(err, writer.ErrLeaseLost), errors.Is(err, lease.ErrHeld),
+		errors.Is(err, writer.ErrConflict), errors.Is(err, writer.ErrClosed), errors.Is(err, writer.ErrLogInUse):
+		return &vfs.Refusal{Kind: vfs.ReadOnly, Err: err}
+	}
+	return err
+}
+
+// transaction is a vfs.Transaction.
+type transaction struct{ *writer.Tx }
+
+func (t transaction) Commit(ctx context.Context, pages uint32) (vfs.Snapshot, error) {
+	s, err := t.Tx.Commit(ctx, pages)
+	if s == nil {
+		return vfs.Snapshot{}, refusal(err)
+	}
+	return snapshotOf(s), err
+}
+
+func (c *connection) Writable() bool { return c.writable }
+
+// theWriter returns the writing side, or why there is none.
+func (c *connection) theWriter() (*writer.Writer, error) {
+	if w := c.db.writer.Load(); w != nil {
+		return w, nil
+	}
+	if err := c.db.whyNot.Load(); err != nil {
+		return nil, *err
+	}
+	return nil, writer.ErrReadOnly
+}
+
+func (c *connection) BeginWrite(_ context.Context, s vfs.Snapshot) (vfs.Transaction, error) {
+	w, err := c.theWriter()
+	if err != nil {
+		return nil, refusal(err)
+	}
+	snap, ok := s.Unsynced.(*writer.Snapshot)
+	if !ok { // the transaction began before there was a writer
+		return nil, refusal(writer.ErrStale)
+	}
+	tx, err := w.Begin(snap)
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return transaction{tx}, nil
+}
+
+func (c *connection) Sync(ctx context.Context) error {
+	w, err := c.theWriter()
+	if err != nil {
+		return err
+	}
+	return w.Sync(ctx)
+}
+
+func (c *connection) Pending() int {
+	if w := c.db.writer.Load(); w != nil {
+		return w.Pending().Commits
+	}
+	return 0
+}
+
+// Acquire makes this process the writer. When the log was in use before, it may not be any more.
+func (c *connection) Acquire(ctx context.Context) error {
+	if c.db.writer.Load() == nil {
+		if err := c.db.enableWriting(ctx, c.conf); err != nil {
+			return err
+		}
+	}
+	w, err := c.theWriter()
+	if err != nil {
+		return err
+	}
+	return w.Acquire(ctx)
+}
+
+func (c *connection) Release(ctx context.Context) error {
+	w, err := c.theWriter()
+	if err != nil {
+		return err
+	}
+	return w.Release(ctx)
+}
+
+func (c *connection) IsWriter() bool {
+	w := c.db.writer.Load()
+	return w != nil && w.Status().Writer
+}
+
+func (c *connection) Durable() index.TXID {
+	if w := c.db.writer.Load(); w != nil {
+		return w.DurableTXID()
+	}
+	return 0
+}

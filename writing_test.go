@@ -1,0 +1,407 @@
+package litefss3_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ncruces/go-sqlite3"
+
+	litefss3 "github.com/litefs-s3/litefs-s3"
+	"github.com/litefs-s3/litefs-s3/integration/primary"
+	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/objstore/memstore"
+	"github.com/litefs-s3/litefs-s3/writer"
+)
+
+// writing makes a pool that writes, with a commit log of its own.
+func writing(t testing.TB) func(*litefss3.Config) {
+	dir := filepath.Join(t.TempDir(), "log")
+	return func(c *litefss3.Config) {
+		c.Write = true
+		c.BufferPath = dir
+		c.SyncInterval = 20 * time.Millisecond
+	}
+}
+
+// execute runs statements.
+func execute(t testing.TB, db interface {
+	ExecContext(context.Context, string, ...any) (sql.Result, error)
+}, statements ...string) {
+	t.Helper()
+	for _, q := range statements {
+		if _, err := db.ExecContext(t.Context(), q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+}
+
+// fresh opens the replica as somebody who has never seen it.
+func fresh(t testing.TB, store objstore.Store) *sql.DB {
+	t.Helper()
+	return open(t, struct{ objstore.Store }{store}, func(c *litefss3.Config) { c.ReplicaURL += "-fresh" })
+}
+
+func TestWriting_ANewDatabase(t *testing.T) {
+	t.Parallel()
+	for size := 512; size <= 65536; size *= 2 {
+		t.Run(fmt.Sprint("page_size=", size), func(t *testing.T) {
+			t.Parallel()
+			store := new(memstore.Store)
+			db := open(t, store, writing(t))
+			db.SetMaxOpenConns(1)
+			execute(t, db, fmt.Sprintf("PRAGMA page_size = %d", size),
+				"CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT)",
+				"INSERT INTO t(x) VALUES ('one'), ('two')",
+				"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 500) INSERT INTO t(x) SELECT hex(randomblob(100)) FROM n",
+			)
+			if got := value(t, db, "PRAGMA page_size"); got != fmt.Sprint(size) {
+				t.Fatalf("page size %s", got)
+			}
+			want := primary.Dump(t, db)
+			execute(t, db, "PRAGMA litestream_sync")
+			if got := value(t, db, "PRAGMA litestream_pending"); got != "0" {
+				t.Errorf("%s commits pending after a sync", got)
+			}
+			if got := primary.Dump(t, db); got != want {
+				t.Error("the database reads differently after the upload")
+			}
+			reader := fresh(t, store)
+			if got := primary.Dump(t, reader); got != want {
+				t.Error("a fresh reader reads something else")
+			}
+			if got := value(t, reader, "PRAGMA integrity_check"); got != "ok" {
+				t.Errorf("integrity_check: %s", got)
+			}
+		})
+	}
+}
+
+// TestWriting_ContinuesAReplica writes to what a primary has made, and reads it back.
+func TestWriting_ContinuesAReplica(t *testing.T) {
+	t.Parallel()
+	p := newPrimary(t, 1000)
+	dir := writing(t)
+	db := open(t, p.Store, dir, following)
+	execute(t, db, "UPDATE a SET x = 'mine' WHERE id < 10", "DELETE FROM b WHERE id > 100", "PRAGMA incremental_vacuum")
+	want := primary.Dump(t, db)
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := primary.Dump(t, fresh(t, p.Store)); got != want {
+		t.Error("a fresh reader reads something else than the writer did")
+	}
+	again := open(t, p.Store, dir)
+	execute(t, again, "INSERT INTO a(x) VALUES ('again')")
+	if got := value(t, again, "SELECT count(*) FROM a WHERE x IN ('mine', 'again')"); got != "10" {
+		t.Errorf("%s rows, want 10", got)
+	}
+}
+
+// TestW2_APoolOfEight mixes writers and readers of one pool: no update is lost, whatever the pauses.
+func TestW2_APoolOfEight(t *testing.T) {
+	t.Parallel()
+	for _, pause := range []time.Duration{0, 20 * time.Millisecond} {
+		t.Run(pause.String(), func(t *testing.T) {
+			t.Parallel()
+			store := new(memstore.Store)
+			db := open(t, store, writing(t), following)
+			db.SetMaxOpenConns(8)
+			execute(t, db, "CREATE TABLE c(id INTEGER PRIMARY KEY, n INTEGER)", "INSERT INTO c VALUES (1, 0), (2, 0)",
+				"CREATE TABLE log(id INTEGER PRIMARY KEY, who INTEGER)")
+			var wg sync.WaitGroup
+			var done atomic.Int64
+			for who := range 6 {
+				wg.Go(func() {
+					for range 30 {
+						if err := transfer(t.Context(), db, who, pause); err != nil {
+							t.Error(err)
+							return
+						}
+						done.Add(1)
+					}
+				})
+			}
+			for range 2 {
+				wg.Go(func() {
+					for done.Load() < 180 && !t.Failed() {
+						var a, b, n int64
+						err := db.QueryRowContext(t.Context(), "SELECT (SELECT n FROM c WHERE id=1), (SELECT n FROM c WHERE id=2), (SELECT count(*) FROM log)").Scan(&a, &b, &n)
+						if err != nil || a != -b || a != n {
+							t.Errorf("read %d, %d, %d: %v", a, b, n, err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
+			if got := value(t, db, "SELECT n FROM c WHERE id = 1"); got != "180" {
+				t.Errorf("counted %s, want 180", got)
+			}
+			execute(t, db, "PRAGMA litestream_sync")
+			if primary.Dump(t, fresh(t, store)) != primary.Dump(t, db) {
+				t.Error("a fresh reader reads something else")
+			}
+		})
+	}
+}
+
+// transfer reads and writes in one transaction. What is stale begins again.
+func transfer(ctx context.Context, db *sql.DB, who int, pause time.Duration) error {
+	for {
+		err := tryTransfer(ctx, db, who, pause)
+		if !errors.Is(err, sqlite3.BUSY) {
+			return err
+		}
+	}
+}
+
+func tryTransfer(ctx context.Context, db *sql.DB, who int, pause time.Duration) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var n int64
+	if err := tx.QueryRowContext(ctx, "SELECT n FROM c WHERE id = 1").Scan(&n); err != nil {
+		return err
+	}
+	if who == 0 {
+		time.Sleep(pause)
+	}
+	for _, q := range []string{
+		fmt.Sprintf("UPDATE c SET n = %d WHERE id = 1", n+1), fmt.Sprintf("UPDATE c SET n = %d WHERE id = 2", -n-1),
+		fmt.Sprintf("INSERT INTO log(who) VALUES (%d)", who),
+	} {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// TestW9_WhatIsTakenBackIsNowhere: rollbacks, savepoints, constraint failures and spilled transactions leave no trace.
+func TestW9_WhatIsTakenBackIsNowhere(t *testing.T) {
+	t.Parallel()
+	for _, synchronous := range []string{"off", "normal", "full"} {
+		for _, journal := range []string{"memory", "delete", "truncate", "persist", "off", "wal"} {
+			t.Run(synchronous+"/"+journal, func(t *testing.T) {
+				t.Parallel()
+				store := new(memstore.Store)
+				db := open(t, store, writing(t))
+				db.SetMaxOpenConns(1)
+				execute(t, db, "PRAGMA synchronous = "+synchronous, "PRAGMA cache_size = 10",
+					"CREATE TABLE t(id INTEGER PRIMARY KEY, x TEXT UNIQUE)", "PRAGMA journal_mode = "+journal,
+					"INSERT INTO t(x) SELECT 'keep' || value FROM json_each('["+strings.Repeat("1,", 0)+"1,2,3]')")
+				want := primary.Dump(t, db)
+				many := "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 2000) INSERT INTO t(x) SELECT hex(randomblob(200)) FROM n"
+				execute(t, db, "BEGIN", many, "UPDATE t SET x = x || 'changed'", "ROLLBACK")
+				if primary.Dump(t, db) != want {
+					t.Fatal("ROLLBACK left something")
+				}
+				execute(t, db, "BEGIN", "SAVEPOINT s", many, "ROLLBACK TO s", "RELEASE s", "COMMIT")
+				if primary.Dump(t, db) != want {
+					t.Fatal("ROLLBACK TO left something")
+				}
+				if _, err := db.Exec("INSERT INTO t(x) SELECT hex(randomblob(300)) FROM t, t, t, t UNION ALL SELECT 'keep1'"); err == nil {
+					t.Fatal("the constraint did not hold")
+				}
+				if primary.Dump(t, db) != want {
+					t.Fatal("a failed statement left something")
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+				_, err := db.ExecContext(ctx, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) INSERT INTO t(x) SELECT hex(randomblob(200)) FROM n")
+				cancel()
+				if err == nil {
+					t.Fatal("an endless statement ended")
+				}
+				if primary.Dump(t, db) != want {
+					t.Fatal("an interrupted statement left something")
+				}
+				execute(t, db, "PRAGMA litestream_sync")
+				if primary.Dump(t, fresh(t, store)) != want {
+					t.Error("a fresh reader reads something else")
+				}
+			})
+		}
+	}
+}
+
+// TestWriting_VacuumAndGrowth: pages that come and go in one transaction, shrinks, and growth after it.
+func TestW6_GrowthAndShrink(t *testing.T) {
+	t.Parallel()
+	for _, vacuum := range []string{"none", "full", "incremental"} {
+		t.Run(vacuum, func(t *testing.T) {
+			t.Parallel()
+			store := new(memstore.Store)
+			db := open(t, store, writing(t), following)
+			db.SetMaxOpenConns(2)
+			execute(t, db, "PRAGMA auto_vacuum = "+vacuum, "CREATE TABLE t(id INTEGER PRIMARY KEY, x BLOB)")
+			for i, q := range []string{
+				"BEGIN; INSERT INTO t(x) VALUES (randomblob(200000)); DELETE FROM t; COMMIT",
+				"INSERT INTO t(x) VALUES (randomblob(300000)), (randomblob(100))",
+				"DELETE FROM t WHERE id = 1",
+				"PRAGMA incremental_vacuum",
+				"INSERT INTO t(x) VALUES (zeroblob(50000))",
+				"VACUUM",
+				"BEGIN; INSERT INTO t(x) VALUES (randomblob(400000)); DELETE FROM t WHERE length(x) > 60000; COMMIT",
+				"VACUUM",
+				"INSERT INTO t(x) SELECT randomblob(9000) FROM t",
+			} {
+				execute(t, db, q)
+				if i%2 == 0 {
+					execute(t, db, "PRAGMA litestream_sync")
+				}
+				if got := value(t, db, "PRAGMA integrity_check"); got != "ok" {
+					t.Fatalf("%s: %s", q, got)
+				}
+			}
+			execute(t, db, "PRAGMA litestream_sync")
+			reader := fresh(t, store)
+			if primary.Dump(t, reader) != primary.Dump(t, db) {
+				t.Error("a fresh reader reads something else")
+			}
+			if got := value(t, reader, "PRAGMA integrity_check"); got != "ok" {
+				t.Errorf("integrity_check: %s", got)
+			}
+		})
+	}
+}
+
+func TestW8_ThePageSizeStays(t *testing.T) {
+	t.Parallel()
+	store := new(memstore.Store)
+	db := open(t, store, writing(t))
+	db.SetMaxOpenConns(1)
+	execute(t, db, "CREATE TABLE t(x)", "INSERT INTO t VALUES (1)", "PRAGMA litestream_sync", "PRAGMA page_size = 4096")
+	if _, err := db.Exec("PRAGMA page_size = 8192"); err == nil || !strings.Contains(err.Error(), "page size") {
+		t.Errorf("another page size: %v", err)
+	}
+	execute(t, db, "VACUUM", "INSERT INTO t VALUES (2)", "PRAGMA litestream_sync")
+	if got := value(t, fresh(t, store), "SELECT group_concat(x) FROM t"); got != "1,2" {
+		t.Errorf("rows %s", got)
+	}
+}
+
+// TestWriting_OneWriterAtATime: a second process reads, is told who writes, and takes over when that one lets go.
+func TestWriting_OneWriterAtATime(t *testing.T) {
+	t.Parallel()
+	store := new(memstore.Store)
+	first := open(t, store, writing(t), func(c *litefss3.Config) { c.Owner = "web-1" })
+	execute(t, first, "CREATE TABLE t(x)", "INSERT INTO t VALUES (1)", "PRAGMA litestream_sync")
+	second := open(t, struct{ objstore.Store }{store}, writing(t), following, func(c *litefss3.Config) { c.ReplicaURL += "-2"; c.Owner = "web-2" })
+	conn, err := second.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, err = conn.ExecContext(t.Context(), "INSERT INTO t VALUES (2)")
+	if !errors.Is(err, sqlite3.READONLY) {
+		t.Fatalf("a second writer: %v", err)
+	}
+	var held *writer.LeaseHeldError
+	if cause := litefss3.Cause(conn, "main"); !errors.As(cause, &held) || !strings.Contains(cause.Error(), "web-1") {
+		t.Errorf("the cause is %v", cause)
+	}
+	if _, err := conn.ExecContext(t.Context(), "PRAGMA litestream_acquire_lease"); err == nil || !strings.Contains(err.Error(), "web-1") {
+		t.Errorf("acquire: %v", err)
+	}
+	execute(t, first, "INSERT INTO t VALUES (3)", "PRAGMA litestream_release_lease")
+	if got := value(t, first, "PRAGMA litestream_write_enabled"); got != "0" {
+		t.Errorf("write_enabled after release: %s", got)
+	}
+	if _, err := first.Exec("INSERT INTO t VALUES (4)"); !errors.Is(err, sqlite3.READONLY) {
+		t.Errorf("a write after release: %v", err)
+	}
+	for deadline := time.Now().Add(time.Minute); value(t, conn, "PRAGMA litestream_write_enabled") != "1"; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the second process did not become the writer")
+		}
+	}
+	execute(t, conn, "INSERT INTO t VALUES (5)")
+	if got := value(t, conn, "SELECT group_concat(x) FROM t"); got != "1,3,5" {
+		t.Errorf("rows %s", got)
+	}
+}
+
+// TestW1_CloseSaysWhatIsNotUploaded: the bucket refuses everything while the pool is closed; the next open sends it.
+func TestW1_CloseSaysWhatIsNotUploaded(t *testing.T) {
+	t.Parallel()
+	store := &refusing{Store: new(memstore.Store)}
+	config := litefss3.Config{Store: store, ReplicaURL: "mem:w1", PollInterval: -1, SyncInterval: time.Hour, CloseTimeout: 300 * time.Millisecond}
+	writing(t)(&config)
+	config.SyncInterval = time.Hour
+	db, err := litefss3.OpenDB(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, db, "CREATE TABLE t(x)", "INSERT INTO t VALUES (1)")
+	store.refuses.Store(true)
+	err = db.Close()
+	var unsynced *writer.UnsyncedError
+	if !errors.As(err, &unsynced) || unsynced.Commits != 2 || unsynced.LogPath != config.BufferPath {
+		t.Fatalf("Close: %v", err)
+	}
+	store.refuses.Store(false)
+	again, err := litefss3.OpenDB(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, again, "SELECT count(*) FROM t"); got != "1" {
+		t.Errorf("%s rows after opening again", got)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := value(t, fresh(t, store), "SELECT count(*) FROM t"); got != "1" {
+		t.Errorf("%s rows in the bucket", got)
+	}
+}
+
+// refusing is a store that takes nothing while it refuses.
+type refusing struct {
+	objstore.Store
+	refuses atomic.Bool
+}
+
+func (s *refusing) Put(ctx context.Context, key string, body io.ReadSeeker, opts objstore.PutOptions) (string, error) {
+	if s.refuses.Load() {
+		return "", &objstore.OpError{Op: "put", Key: key, Err: objstore.ErrTemporary}
+	}
+	return s.Store.Put(ctx, key, body, opts)
+}
+
+// TestWriting_WithALocalCopy: commits land in the copy, and what it has is read there.
+func TestWriting_WithALocalCopy(t *testing.T) {
+	t.Parallel()
+	p := newPrimary(t, 1000)
+	path := filepath.Join(t.TempDir(), "app.db")
+	db := open(t, p.Store, writing(t), hydrated(path), following)
+	hydrateNow(t, db)
+	for i := range 20 {
+		execute(t, db, fmt.Sprintf("UPDATE a SET x = 'round %d' WHERE id %% 20 = %d", i, i), "INSERT INTO b(y) VALUES (hex(randomblob(100)))")
+		if i%5 == 4 {
+			execute(t, db, "PRAGMA litestream_sync")
+		}
+	}
+	execute(t, db, "PRAGMA litestream_sync")
+	hydrateNow(t, db)
+	want := primary.Dump(t, db)
+	db.Close()
+	plain, err := sql.Open("sqlite3", "file:"+path+"?mode=ro")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	if primary.Dump(t, plain) != want {
+		t.Error("the local copy reads as something else")
+	}
+}
