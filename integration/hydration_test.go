@@ -1,13 +1,10 @@
 package integration
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -24,17 +21,6 @@ import (
 
 // hydrationChild makes the test binary hydrate a replica slowly, to be killed while it does: URL and path, with a space between them.
 const hydrationChild = "INTEGRATION_HYDRATION_CHILD"
-
-func TestMain(m *testing.M) {
-	if job := os.Getenv(hydrationChild); job != "" {
-		if err := hydrateSlowly(job); err != nil {
-			fmt.Println(err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
 
 // TestLitestream_Hydration fills and follows a local copy while an unmodified Litestream commits, merges, vacuums and expires files, and
 // eight connections check every moment that they read, during and after hydration.
@@ -159,30 +145,19 @@ func TestHydration_ResumesAfterKill(t *testing.T) {
 	p.Sync()
 
 	path := filepath.Join(t.TempDir(), "local.db")
-	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), hydrationChild+"="+url+" "+path)
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c := startChild(t, hydrationChild, url+" "+path)
 	killed := 0
-	for lines := bufio.NewScanner(out); lines.Scan(); {
-		percent, err := strconv.Atoi(lines.Text())
+	for c.lines.Scan() {
+		percent, err := strconv.Atoi(c.lines.Text())
 		if err != nil {
-			t.Fatalf("the child says: %s", lines.Text())
+			t.Fatalf("the child says: %s", c.lines.Text())
 		}
 		if percent >= 30 {
 			killed = percent
 			break
 		}
 	}
-	if err := child.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	child.Wait() // it was killed: that is no news
+	c.kill()
 	if killed == 0 {
 		t.Fatal("the child ended before it was killed")
 	}
