@@ -98,11 +98,20 @@ func directory(raw string) (string, error) {
 // decorate puts retries, the limit of the process and counters around a backend. What is counted are requests on the wire.
 func decorate(backend *backend, log *slog.Logger) (objstore.Store, *objstore.Metrics) {
 	metrics := objstore.NewMetrics(backend.Store)
-	store := objstore.Retry(requests.Limit(metrics), objstore.RetryOptions{
+	return retried(metrics, log, 0), metrics
+}
+
+// writerAttempts is how often the writer's requests are made before it hears that they fail. It tries again by itself, for ever, and
+// until then its status should say why.
+const writerAttempts = 3
+
+// retried puts retries and the limit of the process around a store. attempts as in [objstore.RetryOptions].
+func retried(store objstore.Store, log *slog.Logger, attempts int) objstore.Store {
+	return objstore.Retry(requests.Limit(store), objstore.RetryOptions{
+		Attempts: attempts,
 		OnRetry: func(f objstore.Failure) {
 			log.LogAttrs(context.Background(), slog.LevelDebug, "request failed; trying again", slog.String("op", f.Op),
 				slog.String("key", f.Key), slog.Int("attempt", f.Attempt), slog.Duration("delay", f.Delay), slog.Any("err", f.Err))
 		},
 	})
-	return store, metrics
 }

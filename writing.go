@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/vfs"
@@ -66,18 +67,33 @@ func (d *database) openWriter(ctx context.Context, c Config) (*writer.Writer, er
 	opts := writer.Options{
 		Replica: d.name, LogPath: path, Durability: c.Durability, SyncInterval: c.SyncInterval, MaxPending: c.MaxPending,
 		Owner: c.Owner, LeaseTTL: c.LeaseTTL, Unfenced: c.Unfenced, Log: d.log,
-		OpenReplica: func(ctx context.Context) (writer.Replica, error) {
-			t, err := d.openReplica(ctx, c)
-			if err != nil {
-				return nil, err
-			}
-			return t, nil
-		},
+		OpenReplica: func(ctx context.Context) (writer.Replica, error) { return d.openNewReplica(ctx, c) },
 	}
+	store := retried(d.metrics, d.log, writerAttempts)
 	if t := d.tracker(); t != nil {
-		return writer.Open(ctx, d.store, t, opts)
+		return writer.Open(ctx, store, t, opts)
 	}
-	return writer.Open(ctx, d.store, nil, opts)
+	return writer.Open(ctx, store, nil, opts)
+}
+
+// openNewReplica follows a replica that was not there when the database was opened. When it is there because this process has just made it,
+// a store whose listing is late is asked again.
+func (d *database) openNewReplica(ctx context.Context, c Config) (writer.Replica, error) {
+	const pause = 50 * time.Millisecond
+	for {
+		t, err := d.openReplica(ctx, c)
+		if err == nil {
+			return t, nil
+		}
+		if w := d.writer.Load(); !errors.Is(err, index.ErrNoReplica) || w == nil || w.DurableTXID() == 0 {
+			return nil, err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), err)
+		}
+	}
 }
 
 // waitForLease makes this process the writer as soon as no other is.

@@ -405,3 +405,112 @@ func TestWriting_WithALocalCopy(t *testing.T) {
 		t.Error("the local copy reads as something else")
 	}
 }
+
+// TestT3_NoWriteIntoThePast: a connection that reads a past moment cannot write, also when it was opened to.
+func TestT3_NoWriteIntoThePast(t *testing.T) {
+	t.Parallel()
+	p := newPrimary(t, 100)
+	p.Exec("INSERT INTO a(x) VALUES ('second')")
+	p.Sync()
+	db := open(t, p.Store, writing(t))
+	db.SetMaxOpenConns(1)
+	execute(t, db, "PRAGMA litestream_txid = '1'")
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range []string{"INSERT INTO a(x) VALUES ('third')", "BEGIN IMMEDIATE", "VACUUM"} {
+		if _, err := conn.ExecContext(t.Context(), q); !errors.Is(err, sqlite3.READONLY) {
+			t.Errorf("%s with a time set: %v", q, err)
+		}
+		if cause := litefss3.Cause(conn, "main"); cause == nil || !strings.Contains(cause.Error(), "past") {
+			t.Errorf("%s: the cause is %v", q, cause)
+		}
+	}
+	execute(t, conn, "BEGIN")
+	if _, err := conn.ExecContext(t.Context(), "PRAGMA litestream_time = 'latest'"); err == nil {
+		t.Error("the time was changed inside a transaction")
+	}
+	execute(t, conn, "ROLLBACK", "PRAGMA litestream_time = 'latest'", "INSERT INTO a(x) VALUES ('third')")
+	if got := value(t, conn, "SELECT group_concat(x) FROM a WHERE x IN ('second', 'third')"); got != "second,third" {
+		t.Errorf("rows %s", got)
+	}
+	conn.Close()
+}
+
+// TestW5_ABucketThatIsDown: commits go on, the status says what is wrong, and at the limit they have to wait; then all of it is sent.
+func TestW5_ABucketThatIsDown(t *testing.T) {
+	t.Parallel()
+	store := &refusing{Store: new(memstore.Store)}
+	db := open(t, store, writing(t), func(c *litefss3.Config) { c.MaxPending = 200_000 })
+	db.SetMaxOpenConns(1)
+	execute(t, db, "CREATE TABLE t(x)", "PRAGMA litestream_sync", "PRAGMA busy_timeout = 50")
+	store.refuses.Store(true)
+	var err error
+	rows := 0
+	for ; err == nil && rows < 1000; rows++ {
+		_, err = db.Exec("INSERT INTO t VALUES (randomblob(3000))")
+	}
+	if !errors.Is(err, sqlite3.BUSY) {
+		t.Fatalf("after %d commits: %v, want BUSY", rows, err)
+	}
+	s := status(t, db)
+	for deadline := time.Now().Add(time.Minute); s.Writer.Upload == "" && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		s = status(t, db) // the upload is tried a few times before it counts as failed
+	}
+	if s.Writer == nil || s.Writer.Pending == 0 || s.Writer.PendingSize < 150_000 || !strings.Contains(s.Writer.Upload, "upload has failed") {
+		t.Errorf("the status says %+v, %s", s.Writer, s.Position.LastErr)
+	}
+	store.refuses.Store(false)
+	execute(t, db, "PRAGMA litestream_sync", "INSERT INTO t VALUES (1)", "PRAGMA litestream_sync")
+	if got := value(t, fresh(t, store), "SELECT count(*) FROM t"); got != fmt.Sprint(rows) {
+		t.Errorf("%s rows in the bucket, want %d", got, rows)
+	}
+}
+
+// TestW10_NobodyWaitsForAnUpload: while a PUT hangs, others commit and read.
+func TestW10_NobodyWaitsForAnUpload(t *testing.T) {
+	t.Parallel()
+	store := &slowPuts{Store: new(memstore.Store), begun: make(chan struct{}, 100), goOn: make(chan struct{})}
+	db := open(t, store, writing(t))
+	db.SetMaxOpenConns(2)
+	execute(t, db, "CREATE TABLE t(x)", "PRAGMA litestream_sync")
+	store.hangs.Store(true)
+	execute(t, db, "INSERT INTO t VALUES (1)")
+	<-store.begun
+	for i := range 50 {
+		execute(t, db, "INSERT INTO t VALUES (2)")
+		if got := value(t, db, "SELECT count(*) FROM t"); got != fmt.Sprint(i+2) {
+			t.Fatalf("%s rows after %d commits", got, i+2)
+		}
+	}
+	if got := value(t, db, "PRAGMA litestream_durable_txid"); got != "0000000000000001" {
+		t.Errorf("durable is %s while the second upload hangs", got)
+	}
+	store.hangs.Store(false)
+	close(store.goOn)
+	execute(t, db, "PRAGMA litestream_sync")
+	if got := value(t, fresh(t, store), "SELECT count(*) FROM t"); got != "51" {
+		t.Errorf("%s rows in the bucket", got)
+	}
+}
+
+// slowPuts is a store whose PUTs of transactions hang.
+type slowPuts struct {
+	objstore.Store
+	hangs atomic.Bool
+	begun chan struct{} // gets one for each that hangs
+	goOn  chan struct{} // closed to let them end
+}
+
+func (s *slowPuts) Put(ctx context.Context, key string, body io.ReadSeeker, opts objstore.PutOptions) (string, error) {
+	if s.hangs.Load() && strings.HasSuffix(key, ".ltx") {
+		s.begun <- struct{}{}
+		select {
+		case <-s.goOn:
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
+	}
+	return s.Store.Put(ctx, key, body, opts)
+}
