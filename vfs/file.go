@@ -22,7 +22,7 @@ type file struct {
 	write writing // nothing unless the transaction writes
 
 	first   page1  // page 1 as SQLite gets to see it
-	scratch []byte // for reads of a part of a page
+	scratch []byte // see buffer
 
 	cause error // of the last error
 }
@@ -170,11 +170,17 @@ func (f *file) readOne(ctx context.Context, s *Snapshot, p []byte, off int64) (i
 		page, err := f.first.read(ctx, f.db, *s)
 		return copy(p, page[min(inner, int64(len(page))):]), err
 	}
-	if int64(len(f.scratch)) != pageSize {
+	page := f.buffer(uint32(pageSize))
+	err := f.readPage(ctx, s, pgno, page)
+	return copy(p, page[inner:]), err
+}
+
+// buffer is room for one page, until the next call.
+func (f *file) buffer(pageSize uint32) []byte {
+	if uint32(len(f.scratch)) != pageSize {
 		f.scratch = make([]byte, pageSize)
 	}
-	err := f.readPage(ctx, s, pgno, f.scratch)
-	return copy(p, f.scratch[inner:]), err
+	return f.scratch
 }
 
 // pageSize is that of s, or of the pages written so far to a database that is not there yet.

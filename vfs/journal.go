@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/ncruces/go-sqlite3/vfs"
 )
@@ -11,16 +12,24 @@ import (
 // journalInMemory is how much of a journal is kept in memory, in bytes. What is longer goes to a temporary file.
 const journalInMemory = 1 << 20
 
+// journalBuffers are for the next transaction: most journals are a few pages long, and there is one for each transaction.
+var journalBuffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
 // journal is a rollback journal, or one that names several: what SQLite needs to take back a transaction while its process lives. Nothing
 // in it is ever needed after that, so it is nowhere but here; and not in SQLite's own memory, which is small.
 type journal struct {
-	mem  []byte
-	size int64
-	file *os.File // nil while it fits in memory; has no name
+	mem    []byte
+	size   int64
+	buffer *[64 << 10]byte // what mem was at first; nil before the first write
+	file   *os.File        // nil while it fits in memory; has no name
 }
 
 func (j *journal) Close() error {
 	j.mem = nil
+	if j.buffer != nil {
+		journalBuffers.Put(j.buffer)
+		j.buffer = nil
+	}
 	if j.file == nil {
 		return nil
 	}
@@ -55,14 +64,26 @@ func (j *journal) WriteAt(p []byte, off int64) (int, error) {
 		j.size = max(j.size, end)
 		return len(p), nil
 	}
-	if end > int64(len(j.mem)) {
-		grown := make([]byte, max(end, min(2*int64(len(j.mem)), journalInMemory), 16<<10))
-		copy(grown, j.mem[:j.size])
-		j.mem = grown
+	j.reserve(end)
+	if off > j.size {
+		clear(j.mem[j.size:off]) // a buffer has what the journal before left in it
 	}
 	copy(j.mem[off:], p)
 	j.size = max(j.size, end)
 	return len(p), nil
+}
+
+// reserve makes room for n bytes.
+func (j *journal) reserve(n int64) {
+	if j.buffer == nil {
+		j.buffer = journalBuffers.Get().(*[64 << 10]byte)
+		j.mem = j.buffer[:]
+	}
+	if n > int64(len(j.mem)) {
+		grown := make([]byte, max(n, min(2*int64(len(j.mem)), journalInMemory)))
+		copy(grown, j.mem[:j.size])
+		j.mem = grown
+	}
 }
 
 // spill moves to a temporary file.
@@ -84,8 +105,6 @@ func (j *journal) Truncate(size int64) error {
 		if err := j.file.Truncate(size); err != nil {
 			return err
 		}
-	} else if size < j.size {
-		clear(j.mem[size:j.size])
 	}
 	j.size = min(j.size, size)
 	return nil

@@ -128,7 +128,7 @@ func (f *file) SyncSuper(string) error {
 	if !f.write.open() {
 		return nil
 	}
-	pages, ok, err := f.write.commits()
+	pages, ok, err := f.write.commits(f.buffer(f.write.pageSize))
 	if err != nil {
 		return f.refuse("commit", err)
 	}
@@ -146,12 +146,12 @@ func (f *file) SyncSuper(string) error {
 	return nil
 }
 
-// commits reports whether the pages written are a commit, and not put back, and how many pages the database then has.
-func (w *writing) commits() (pages uint32, ok bool, err error) {
+// commits reports whether the pages written are a commit, and not put back, and how many pages the database then has. page is room for
+// one.
+func (w *writing) commits(page []byte) (pages uint32, ok bool, err error) {
 	if w.pageSize == 0 || w.pages == 0 {
 		return 0, false, nil
 	}
-	page := make([]byte, w.pageSize)
 	ok, err = w.tx.ReadPage(1, page)
 	if err != nil || !ok {
 		return 0, false, err

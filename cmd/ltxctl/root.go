@@ -59,7 +59,7 @@ help replica-url" tells more; "ltxctl demo" shows everything without a bucket.`,
 	flags.SortFlags = false
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return c.checkColor() }
 	root.AddCommand(
-		c.listCommand(), c.infoCommand(), c.queryCommand(), c.shellCommand(), c.doctorCommand(), c.demoCommand(), c.versionCommand(),
+		c.listCommand(), c.infoCommand(), c.queryCommand(), c.shellCommand(), c.doctorCommand(), c.leaseCommand(), c.demoCommand(), c.versionCommand(),
 		topic("exit-codes", "What the exit codes mean", exitCodesHelp),
 		topic("replica-url", "How a replica is named, and which settings there are", replicaURLHelp),
 	)

@@ -57,7 +57,7 @@ func (b *bench) scratchURL(endpoint string) string {
 }
 
 // newWriter copies the replica into the scratch bucket, and the local file to path, and goes on from there.
-func (b *bench) newWriter(ctx context.Context, path string) (*writer, error) {
+func (b *bench) newWriter(ctx context.Context, path string) (*litestreamWriter, error) {
 	from, _, err := litefss3.OpenStore(ctx, litefss3.Config{ReplicaURL: b.Data.url(b.Direct)})
 	if err != nil {
 		return nil, err
@@ -94,7 +94,7 @@ func copyReplica(ctx context.Context, to objstore.Putter, from objstore.Store) e
 }
 
 // following measures how files reach the reader.
-func (b *bench) following(ctx context.Context, d *database, w *writer, poll time.Duration) error {
+func (b *bench) following(ctx context.Context, d *database, w *litestreamWriter, poll time.Duration) error {
 	if _, err := b.arrive(ctx, d, w); err != nil { // the first one proves that both go on with the same history
 		return err
 	}
@@ -125,7 +125,7 @@ func (b *bench) following(ctx context.Context, d *database, w *writer, poll time
 }
 
 // arrive writes a file and waits until it can be read.
-func (b *bench) arrive(ctx context.Context, d *database, w *writer) (arrival, error) {
+func (b *bench) arrive(ctx context.Context, d *database, w *litestreamWriter) (arrival, error) {
 	if err := w.write(ctx); err != nil {
 		return arrival{}, err
 	}
@@ -153,7 +153,7 @@ func (b *bench) arrive(ctx context.Context, d *database, w *writer) (arrival, er
 }
 
 // metBy is when the request came that found the newest file.
-func metBy(seen *traffic, w *writer) (time.Time, error) {
+func metBy(seen *traffic, w *litestreamWriter) (time.Time, error) {
 	key := prefix + "/" + (&index.File{Level: 0, Min: w.txid, Max: w.txid}).Key()
 	for _, r := range seen.Transcript {
 		if r.Key == key && r.Kind != slowproxy.List && (r.Status == 200 || r.Status == 206) {

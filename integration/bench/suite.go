@@ -35,6 +35,8 @@ var measures = []measure{
 	{name: "warm", about: "warm lookups by rowid, beside the same driver on a local file", near: true, run: measureWarm},
 	{name: "hydrate", about: "a complete local copy, beside plain GETs and writes; lookups meanwhile and afterwards", run: measureHydrate},
 	{name: "follow", about: "from the end of a PUT until a reader sees it; then idle", data: "small", run: measureFollow},
+	{name: "commit", about: "commits, beside the same driver on a local file; what readers notice of uploads", data: "small", run: measureCommit},
+	{name: "rewrite", about: "every row of a table updated in one transaction", near: true, run: measureRewrite},
 	{name: "past", about: "PRAGMA litestream_time to 20 random instants", data: "history", run: measurePast},
 	{name: "table", about: "memory of the page table", near: true, run: measureTable},
 	{name: "trailer", about: "decode the page index of a million pages", data: "small", near: true, run: measureTrailer},

@@ -18,9 +18,9 @@ import (
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
 
-// writer goes on with a replica as Litestream does: each transaction of a local database becomes one L0 file, made of
+// litestreamWriter goes on with a replica as Litestream does: each transaction of a local database becomes one L0 file, made of
 // what SQLite put into the WAL.
-type writer struct {
+type litestreamWriter struct {
 	store objstore.Putter
 	db    *sql.DB
 	wal   string // path
@@ -34,19 +34,19 @@ const (
 )
 
 // openWriter opens the database at path, which is what the replica in store holds at txid.
-func openWriter(store objstore.Putter, path string, txid ltx.TXID) (*writer, error) {
+func openWriter(store objstore.Putter, path string, txid ltx.TXID) (*litestreamWriter, error) {
 	db, err := sample.OpenSource(path)
 	if err != nil {
 		return nil, err
 	}
 	db.SetMaxOpenConns(1)
-	return &writer{store: store, db: db, wal: path + "-wal", off: walHeader, txid: txid}, nil
+	return &litestreamWriter{store: store, db: db, wal: path + "-wal", off: walHeader, txid: txid}, nil
 }
 
-func (w *writer) close() error { return w.db.Close() }
+func (w *litestreamWriter) close() error { return w.db.Close() }
 
 // write commits a small transaction and stores its file. It returns when the file is in the bucket.
-func (w *writer) write(ctx context.Context) error {
+func (w *litestreamWriter) write(ctx context.Context) error {
 	if err := sample.Touch(ctx, w.db, 1, 0); err != nil {
 		return err
 	}
@@ -71,7 +71,7 @@ func (w *writer) write(ctx context.Context) error {
 }
 
 // transaction is what has been added to the WAL. Nobody else writes, so all of it is whole.
-func (w *writer) transaction(log []byte) (ltx.Header, map[uint32][]byte, error) {
+func (w *litestreamWriter) transaction(log []byte) (ltx.Header, map[uint32][]byte, error) {
 	if int64(len(log)) <= w.off {
 		return ltx.Header{}, nil, errors.New("the transaction is not in the WAL")
 	}
