@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -153,7 +154,9 @@ func (t *Tracker) openHead(ctx context.Context, history uint32) (h head, err err
 		if err := c.check(); err != nil {
 			return head{}, err
 		}
+		before := h
 		h, err = t.build(ctx, c, history)
+		runtime.KeepAlive(before) // what it has loaded need not be loaded again
 		if h.gap != nil && attempt < gapAttempts {
 			continue // compaction may have moved files between the pages of the listing
 		}
