@@ -3,7 +3,8 @@
 GO      ?= go
 PKG     ?= ./...
 # Below vfs everything builds for browsers and WASI; the whole module builds for the rest.
-LOW     := ./index/... ./pages/... ./pitr/... ./objstore/... ./internal/...
+LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/... ./compact/... ./restore/... ./verify/... ./diff/... ./history/... \
+           ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
 .PHONY: all test unit integration servers bench lint cross fuzz demo clean

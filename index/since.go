@@ -12,7 +12,7 @@ import (
 func (t *Tracker) Landmarks() []File { return slices.Clone(t.landmarks()) }
 
 // Since tells which pages of head differ from the database at txid, from whose time the files are: those that files made since
-// then hold, and perhaps others. ok is false when those files are of another history, or when files that tell what has
+// then hold, and perhaps others, ascending. ok is false when those files are of another history, or when files that tell what has
 // changed are gone. Most of the time it asks nobody: head's own files tell.
 func (t *Tracker) Since(ctx context.Context, head *View, txid TXID, files []File) (changed iter.Seq[uint32], ok bool, err error) {
 	if txid > head.TXID || len(files) == 0 {
@@ -79,15 +79,12 @@ func (t *Tracker) segmentsSince(ctx context.Context, c *Catalog, head *View, txi
 	return segs, err
 }
 
-// pagesOf yields the pages that the segments hold; some more than once.
+// pagesOf yields the pages that the segments hold, ascending.
 func pagesOf(segs []*segment) iter.Seq[uint32] {
-	return func(yield func(uint32) bool) {
-		for _, s := range segs {
-			for i := range s.n {
-				if !yield(s.pgno(i)) {
-					return
-				}
-			}
-		}
+	var pgnos []uint32
+	for _, s := range segs {
+		pgnos = append(pgnos, s.pages()...)
 	}
+	slices.Sort(pgnos)
+	return slices.Values(slices.Compact(pgnos))
 }

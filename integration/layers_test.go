@@ -18,8 +18,8 @@ var layers = [][]string{
 	{"objstore"},
 	{"objstore/"}, // backends and decorators' tests
 	{"index"},
-	{"writer/"}, // its log and its lease
-	{"vfs", "pages", "pitr", "hydrate", "writer"},
+	{"bulk", "writer/", "compact/"}, // many pages at once; the writer's log and lease; the merging of files
+	{"vfs", "pages", "pitr", "hydrate", "writer", "compact", "restore", "verify", "diff", "history"},
 	{""}, // the root
 	{"cmd/"},
 }
@@ -29,7 +29,7 @@ var homes = map[string][]string{
 	"github.com/aws/":                       {"objstore/s3store"},
 	"github.com/ncruces/go-sqlite3":         {"vfs", "", "cmd/"},
 	"github.com/hashicorp/golang-lru":       {"pages"},
-	"github.com/superfly/ltx":               {"index", "writer", "writer/", "cmd/"},
+	"github.com/superfly/ltx":               {"index", "writer", "writer/", "compact", "compact/", "restore", "verify", "cmd/"},
 	"github.com/pierrec/lz4":                {"index"},
 	"github.com/spf13/cobra":                {"cmd/"},
 	"github.com/cenkalti/backoff":           {"objstore"},
