@@ -104,6 +104,9 @@ type Config struct {
 	// LeaseTTL is how long after the death of a writer another one may take over. Zero is 30 seconds.
 	LeaseTTL time.Duration
 
+	// Compaction says whether the writer keeps the replica small. Zero is when nobody else does.
+	Compaction CompactionMode
+
 	// Owner is who writes, in the lease: for people. Empty is host:process.
 	Owner string
 
@@ -216,6 +219,9 @@ var settings = []setting{
 	}},
 	{"lease_ttl", "", func(c *Config, v string) error {
 		return parseDuration(v, &c.LeaseTTL)
+	}},
+	{"compaction", "", func(c *Config, v string) error {
+		return parseCompaction(v, &c.Compaction)
 	}},
 	{"lease_owner", "", func(c *Config, v string) error {
 		c.Owner = v
@@ -385,6 +391,18 @@ func parseLease(text string, to *LeaseMode) error {
 	}
 	return fmt.Errorf("no such lease mode%s; it is automatic, or manual (with PRAGMA litestream_acquire_lease)",
 		nearest.Hint(text, []string{"automatic", "manual"}))
+}
+
+// parseCompaction reads whether the writer compacts.
+func parseCompaction(text string, to *CompactionMode) error {
+	for _, m := range []CompactionMode{AutomaticCompaction, CompactionOn, CompactionOff} {
+		if text == m.String() {
+			*to = m
+			return nil
+		}
+	}
+	return fmt.Errorf("no such mode%s; it is on, off, or automatic (when nobody else compacts the replica)",
+		nearest.Hint(text, []string{"on", "off", "automatic"}))
 }
 
 // parseMode reads what fills a local copy.

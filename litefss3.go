@@ -184,6 +184,7 @@ func (c Config) agreesToWrite(other Config) error {
 		{"lease", c.Lease, other.Lease},
 		{"lease_ttl", c.LeaseTTL, other.LeaseTTL},
 		{"lease_owner", c.Owner, other.Owner},
+		{"compaction", c.Compaction, other.Compaction},
 		{"close_timeout", c.CloseTimeout, other.CloseTimeout},
 		{"unfenced", c.Unfenced, other.Unfenced},
 	})

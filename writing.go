@@ -29,6 +29,10 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 	if d.writer.Load() != nil {
 		return d.writes.agreesToWrite(c)
 	}
+	compacts, err := d.compacts(ctx, c.Compaction)
+	if err != nil {
+		return err
+	}
 	w, err := d.openWriter(ctx, c)
 	if errors.Is(err, writer.ErrLogInUse) {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "another process on this machine writes to the replica", slog.Any("err", err))
@@ -55,6 +59,9 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 	d.writing.Go(func() { w.Run(running) })
 	if c.Lease == AutomaticLease {
 		d.writing.Go(func() { d.waitForLease(running, w) })
+	}
+	if compacts {
+		d.writing.Go(func() { d.compact(running, w) })
 	}
 	return nil
 }

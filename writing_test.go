@@ -16,6 +16,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	litefss3 "github.com/litefs-s3/litefs-s3"
+	"github.com/litefs-s3/litefs-s3/compact"
 	"github.com/litefs-s3/litefs-s3/integration/primary"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
@@ -513,4 +514,31 @@ func (s *slowPuts) Put(ctx context.Context, key string, body io.ReadSeeker, opts
 		}
 	}
 	return s.Store.Put(ctx, key, body, opts)
+}
+
+// TestWriting_Compacts: the writer of a database of its own keeps the replica small; what a Litestream keeps is left alone.
+func TestWriting_Compacts(t *testing.T) {
+	t.Parallel()
+	store := new(memstore.Store)
+	db := open(t, store, writing(t))
+	execute(t, db, "CREATE TABLE t(x)", "PRAGMA litestream_sync")
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		began, err := compact.Began(t.Context(), store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if began {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("nobody compacts")
+		}
+	}
+	p := newPrimary(t, 10)
+	other := open(t, p.Store, writing(t), func(c *litefss3.Config) { c.ReplicaURL += "-litestreams" })
+	execute(t, other, "INSERT INTO a(x) VALUES (1)", "PRAGMA litestream_sync")
+	time.Sleep(100 * time.Millisecond)
+	if began, err := compact.Began(t.Context(), p.Store); began || err != nil {
+		t.Errorf("a replica that a Litestream keeps is compacted: %v", err)
+	}
 }

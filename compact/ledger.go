@@ -19,6 +19,18 @@ const ledgerKey = "litefs-s3/compact.json"
 // maxLedger bounds what is read of it.
 const maxLedger = 64 << 10
 
+// Begin notes in the record that compactors of this kind keep the replica. A run does so too, once it has something to do.
+func (c *Compactor) Begin(ctx context.Context) { c.record(ctx, func(*ledger) {}) }
+
+// Began reports whether compactors of this kind keep the replica. It takes one request.
+func Began(ctx context.Context, store objstore.RangeReader) (bool, error) {
+	_, err := store.ReadPrefix(ctx, objstore.Ref{Key: ledgerKey}, 1)
+	if errors.Is(err, objstore.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // ledger remembers, from run to run and between hosts, what compactors of this kind have made and read back. Without it nothing
 // goes wrong: what others may have made is then left alone for a while, and files are read again before others go because of them.
 type ledger struct {

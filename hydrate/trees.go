@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/btree"
 )
 
 const (
@@ -44,13 +45,13 @@ func (w *walker) trees(ctx context.Context, v *index.View, tables []string, uppe
 	}
 	var first, all []uint32
 	for _, row := range rows {
-		all = append(all, row.root)
-		if slices.ContainsFunc(tables, func(t string) bool { return strings.EqualFold(t, row.table) }) {
-			first = append(first, row.root)
+		all = append(all, row.Root)
+		if slices.ContainsFunc(tables, func(t string) bool { return strings.EqualFold(t, row.Table) }) {
+			first = append(first, row.Root)
 		}
 	}
 	for _, t := range tables {
-		if !slices.ContainsFunc(rows, func(r schemaRow) bool { return strings.EqualFold(t, r.table) }) {
+		if !slices.ContainsFunc(rows, func(r btree.SchemaRow) bool { return strings.EqualFold(t, r.Table) }) {
 			w.c.log.Warn("table to be hydrated first is not in the database", slog.String("table", t))
 		}
 	}
@@ -62,20 +63,23 @@ func (w *walker) trees(ctx context.Context, v *index.View, tables []string, uppe
 }
 
 // schema fetches sqlite_schema and returns what it says.
-func (f *forest) schema(ctx context.Context) (rows []schemaRow, err error) {
+func (f *forest) schema(ctx context.Context) (rows []btree.SchemaRow, err error) {
 	if err := f.fetch(ctx, []uint32{1}); err != nil || !f.read(1) {
 		return nil, err
 	}
-	f.usable = int(f.v.PageSize) - int(f.page[20])
-	f.encoding = binary.BigEndian.Uint32(f.page[56:])
+	h, ok := btree.ParseHeader(f.page)
+	if !ok {
+		return nil, nil // nothing is known of its b-trees
+	}
+	f.usable, f.encoding = h.Usable, h.Encoding
 	for level, depth := []uint32{1}, 0; len(level) > 0 && depth < maxDepth; depth++ {
 		if err := f.fetch(ctx, level); err != nil {
 			return nil, err
 		}
 		for _, pgno := range level {
 			n, _ := f.node(pgno)
-			for _, c := range n.cells {
-				if row, ok := parseSchemaRow(c.payload, f.encoding); ok {
+			for _, c := range n.Cells {
+				if row, ok := btree.ParseSchemaRow(c.Payload, f.encoding); ok {
 					rows = append(rows, row)
 				}
 			}
@@ -113,7 +117,7 @@ func (f *forest) upper(ctx context.Context, roots []uint32, requests int) (leave
 			n, ok := f.node(g[0])
 			switch {
 			case !ok: // left to the walk through the files
-			case n.interior():
+			case n.Interior():
 				level = append(level, g...)
 				return false
 			default:
@@ -143,7 +147,7 @@ func (f *forest) children(level []uint32) []uint32 {
 		if !ok {
 			continue
 		}
-		for _, child := range n.children {
+		for _, child := range n.Children {
 			if child <= f.v.Commit && f.seen.set(child) {
 				children = append(children, child)
 			}
@@ -163,12 +167,12 @@ func (f *forest) whole(ctx context.Context, roots []uint32) error {
 		if err := f.fetch(ctx, chunk); err != nil {
 			return err
 		}
-		var chains []chain
+		var chains []btree.Chain
 		for _, pgno := range chunk {
 			n, _ := f.node(pgno)
-			for _, c := range n.cells {
-				if c.overflow.next != 0 {
-					chains = append(chains, c.overflow)
+			for _, c := range n.Cells {
+				if c.Overflow.Next != 0 {
+					chains = append(chains, c.Overflow)
 				}
 			}
 		}
@@ -180,12 +184,12 @@ func (f *forest) whole(ctx context.Context, roots []uint32) error {
 }
 
 // overflow fetches chains of pages. A chain can only be followed page by page; but its pages nearly always follow each other.
-func (f *forest) overflow(ctx context.Context, chains []chain) error {
+func (f *forest) overflow(ctx context.Context, chains []btree.Chain) error {
 	for len(chains) > 0 {
 		var guess []uint32
 		for _, c := range chains {
-			last := min(uint64(f.v.Commit), uint64(c.next)+uint64(min(c.left, chainAhead))-1)
-			for pgno := uint64(c.next); pgno <= last; pgno++ {
+			last := min(uint64(f.v.Commit), uint64(c.Next)+uint64(min(c.Left, chainAhead))-1)
+			for pgno := uint64(c.Next); pgno <= last; pgno++ {
 				guess = append(guess, uint32(pgno))
 			}
 		}
@@ -195,23 +199,23 @@ func (f *forest) overflow(ctx context.Context, chains []chain) error {
 		for i := range chains {
 			chains[i] = f.follow(chains[i])
 		}
-		chains = slices.DeleteFunc(chains, func(c chain) bool { return c.next == 0 })
+		chains = slices.DeleteFunc(chains, func(c btree.Chain) bool { return c.Next == 0 })
 	}
 	return nil
 }
 
 // follow goes along a chain as far as its pages are here. A chain whose first page is not is given up.
-func (f *forest) follow(c chain) chain {
-	for steps := 0; c.left > 0 && c.next > 1 && c.next <= f.v.Commit; steps++ {
-		if !f.read(c.next) {
+func (f *forest) follow(c btree.Chain) btree.Chain {
+	for steps := 0; c.Left > 0 && c.Next > 1 && c.Next <= f.v.Commit; steps++ {
+		if !f.read(c.Next) {
 			if steps == 0 {
-				return chain{}
+				return btree.Chain{}
 			}
 			return c
 		}
-		c = chain{binary.BigEndian.Uint32(f.page), c.left - 1}
+		c = btree.Chain{Next: binary.BigEndian.Uint32(f.page), Left: c.Left - 1}
 	}
-	return chain{}
+	return btree.Chain{}
 }
 
 // fetch fetches those of the pages that are absent. What lies between them is kept, so long holes do no harm.
@@ -232,11 +236,11 @@ func (f *forest) requests(pgnos []uint32) int {
 func ascending(pgnos []uint32) []uint32 { return slices.Compact(slices.Sorted(slices.Values(pgnos))) }
 
 // node reads a page of a b-tree that is here. What it returns is good until the next call.
-func (f *forest) node(pgno uint32) (node, bool) {
+func (f *forest) node(pgno uint32) (btree.Node, bool) {
 	if !f.read(pgno) {
-		return node{}, false
+		return btree.Node{}, false
 	}
-	return parseNode(f.page, pgno, f.usable)
+	return btree.Parse(f.page, pgno, f.usable)
 }
 
 // read reads a page that is here.

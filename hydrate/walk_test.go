@@ -17,6 +17,7 @@ import (
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/integration/primary"
+	"github.com/litefs-s3/litefs-s3/internal/btree"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
 )
@@ -268,7 +269,7 @@ func TestWalk_UpperPagesFirst(t *testing.T) {
 	image := r.primary.Image(v.TXID)
 	for pgno := uint32(1); pgno <= v.Commit; pgno++ {
 		page := image[pageOffset(pgno, 1024):pageOffset(pgno+1, 1024)]
-		if n, ok := parseNode(page, pgno, 1024); ok && n.interior() {
+		if n, ok := btree.Parse(page, pgno, 1024); ok && n.Interior() {
 			interior++
 			if c.picture.Load().present.has(pgno) {
 				local++
