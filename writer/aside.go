@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"time"
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/writer/commitlog"
@@ -67,14 +68,14 @@ func (c AsideCommit) Pages() iter.Seq2[[]byte, error] {
 	}
 }
 
-// WriteLTX writes all the commits as one LTX file, which applies to the database at Base and makes it the transaction after that. It is
-// the very file that would have been uploaded.
+// WriteLTX writes all the commits as one LTX file, which applies to the database at Base and makes it the transaction after that, as of
+// now.
 func (a *Aside) WriteLTX(w io.Writer) error {
 	if len(a.Commits) == 0 {
 		return fmt.Errorf("%s: no commits in it", a.Path)
 	}
 	last := a.Commits[len(a.Commits)-1]
-	seal := commitlog.Seal{TXID: a.Base + 1, Seq: last.Seq, Time: a.reading.Base.Time, Commit: last.Size}
+	seal := commitlog.Seal{TXID: a.Base + 1, Seq: last.Seq, Time: time.Now().UTC().Truncate(time.Millisecond), Commit: last.Size}
 	b, err := sealed(seal, a.reading.Base, a.reading.Pending)
 	if err != nil {
 		return err

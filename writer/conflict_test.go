@@ -55,7 +55,7 @@ func TestW3_PausedWriter(t *testing.T) {
 		return faultstore.Action{}
 	})
 	opts := testOptions(t)
-	opts.Clock, opts.Owner = clock, "a"
+	opts.Clock, opts.Owner, opts.LeaseTTL = clock, "a", 30*time.Second
 	a := newDatabase(t, store, opts)
 	a.mem = mem
 	a.commit(5, 2, 3)
@@ -145,7 +145,9 @@ func TestW3_ClockSkew(t *testing.T) {
 	for _, skew := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
 		for _, first := range []string{"a", "b"} {
 			mem := new(memstore.Store)
-			a := newDatabase(t, mem, testOptions(t))
+			opts := testOptions(t)
+			opts.LeaseTTL = 30 * time.Second
+			a := newDatabase(t, mem, opts)
 			a.commit(5, 2, 3)
 			a.sync()
 			b := a.other("b")
@@ -185,7 +187,7 @@ func TestW3_LeaseLost(t *testing.T) {
 	var now atomic.Int64
 	clock := func() time.Time { return time.Unix(1_800_000_000+now.Load(), 0) }
 	opts := testOptions(t)
-	opts.Clock = clock
+	opts.Clock, opts.LeaseTTL = clock, 30*time.Second
 	a := newDatabase(t, mem, opts)
 	a.commit(5, 2, 3)
 	a.sync()
@@ -326,4 +328,34 @@ func TestHandOver(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	wantErr(t, a.AcquireWait(ctx), context.DeadlineExceeded)
+}
+
+// TestW3_TransactionOverTakeOver: a transaction that was open while the lease expired and somebody else wrote is never committed, not even
+// when the lease was acquired again: its reads were of another state.
+func TestW3_TransactionOverTakeOver(t *testing.T) {
+	t.Parallel()
+	mem := new(memstore.Store)
+	var now atomic.Int64
+	opts := testOptions(t)
+	opts.Clock, opts.LeaseTTL = func() time.Time { return time.Unix(1_800_000_000+now.Load(), 0) }, 30*time.Second
+	a := newDatabase(t, mem, opts)
+	a.commit(5, 2, 3)
+	a.sync()
+	tx, _, err := a.write(5, 2)
+	must(t, err)
+	now.Add(31)
+	b := a.other("b")
+	must(t, b.Acquire(t.Context()))
+	b.commit(5, 3)
+	must(t, b.Release(t.Context()))
+	wantErr(t, a.Acquire(t.Context()), ErrBusy)
+	if _, err := tx.Commit(t.Context(), 5); err == nil {
+		t.Fatal("a commit over somebody else's")
+	}
+	tx.Rollback()
+	must(t, a.Acquire(t.Context()))
+	checkSnapshot(t, mem, a.Snapshot(), b.now, b.size)
+	if _, err := tx.Commit(t.Context(), 5); err == nil {
+		t.Fatal("a commit after the end")
+	}
 }

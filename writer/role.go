@@ -56,10 +56,10 @@ func (w *Writer) mayAcquire() (done bool, err error) {
 	switch {
 	case w.closed:
 		return false, ErrClosed
-	case w.tx != nil && w.lease == nil:
-		return false, fmt.Errorf("a transaction has to be rolled back first: %w", ErrBusy)
 	case w.lease != nil && w.opts.Clock().Before(w.lease.Deadline()):
 		return true, nil
+	case w.tx != nil: // it began with what may not be the newest state any more
+		return false, fmt.Errorf("a transaction has to be rolled back first: %w", ErrBusy)
 	}
 	return false, nil
 }

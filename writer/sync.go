@@ -24,7 +24,7 @@ func (w *Writer) syncTo(ctx context.Context, seq uint64) error {
 			err = w.shipNoted(ctx)
 		}
 		w.giveTurn()
-		if err != nil {
+		if err != nil && w.behind(seq) { // else it is there, and what was left to do afterwards is tried again
 			return err
 		}
 	}

@@ -140,6 +140,9 @@ func (tx *Tx) Commit(ctx context.Context, commit uint32) (*Snapshot, error) {
 	if err := w.mayWrite(); err != nil {
 		return nil, err
 	}
+	if w.cur.Load().counter != tx.snap.counter {
+		return nil, ErrStale
+	}
 	src, err := tx.source(commit)
 	if err != nil {
 		return nil, err

@@ -36,8 +36,8 @@ func SetAside(dir string, now time.Time) (path string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("commit log %s: %w", dir, err)
 	}
-	path, err = setAside(dir, now)
-	return path, errors.Join(err, lock.Close())
+	defer closeLock(lock)
+	return setAside(dir, now)
 }
 
 func setAside(dir string, now time.Time) (string, error) {

@@ -21,3 +21,6 @@ func lock(f *os.File) error {
 		return err
 	}
 }
+
+// unlock gives it back at once. To close the file is not enough while a process that is just being forked has it, too.
+func unlock(f *os.File) { _ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -46,8 +46,8 @@ type Log struct {
 
 	id       uint64
 	segs     []*segment // oldest first; the last one is written to
-	seq      uint64 // of the last transaction
-	trimmed  uint64 // of the last one that was confirmed
+	seq      uint64     // of the last transaction
+	trimmed  uint64     // of the last one that was confirmed
 	pageSize uint32
 	base     Base
 	seal     *Seal
@@ -119,6 +119,11 @@ func takeLock(path string) (*os.File, error) {
 	return f, nil
 }
 
+func closeLock(f *os.File) {
+	unlock(f)
+	_ = f.Close() // nothing was written to it
+}
+
 // replay reads all segments and puts the end where the last whole record ends.
 func (l *Log) replay() (*Found, error) {
 	segs, err := segmentPaths(l.segmentDir())
@@ -180,13 +185,13 @@ func (l *Log) current() *segment { return l.segs[len(l.segs)-1] }
 
 // forget removes segments that hold nothing of worth. Who still has transactions from them can read on.
 func (l *Log) forget(base Base, pageSize uint32) {
-	l.removeAll()
-	l.segs, l.id, l.trimmed = nil, 0, l.seq
+	removeAll(l.segs)
+	l.segs, l.trimmed = nil, l.seq
 	l.base, l.pageSize, l.seal = base, pageSize, nil
 }
 
-func (l *Log) removeAll() {
-	for _, s := range l.segs {
+func removeAll(segs []*segment) {
+	for _, s := range segs {
 		_ = os.Remove(s.path) // what is left is found confirmed the next time
 	}
 }
@@ -311,15 +316,19 @@ func (l *Log) Close() error {
 		return nil
 	}
 	var err error
-	if errors.Is(l.failed, ErrSetAside) {
+	var done []*segment
+	switch {
+	case errors.Is(l.failed, ErrSetAside):
 		l.segs = nil // they have other names now, and their files are closed when nobody reads them
-	} else if l.failed == nil && l.trimmed == l.seq {
-		l.removeAll()
-	} else if len(l.segs) > 0 && l.failed == nil && l.opts.Policy != Never {
+	case l.failed != nil:
+	case l.trimmed == l.seq:
+		done = l.segs
+	default:
 		err = l.syncNow()
 	}
 	l.failed = fmt.Errorf("commit log %s: %w", l.dir, ErrClosed)
 	l.closeFiles()
+	removeAll(done)
 	return err
 }
 
@@ -330,7 +339,7 @@ func (l *Log) closeFiles() {
 		}
 	}
 	l.segs = nil
-	_ = l.lock.Close() // gives it back
+	closeLock(l.lock)
 }
 
 // syncDirs makes the names in directories survive a loss of power, where that can be asked for.

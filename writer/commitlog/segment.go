@@ -49,7 +49,7 @@ func segmentPaths(dir string) ([]*segment, error) {
 }
 
 // ahead is how much a segment grows at a time, in bytes.
-const ahead = 1 << 20
+const ahead = 256 << 10
 
 var zeros [ahead]byte
 
