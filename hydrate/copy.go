@@ -31,8 +31,9 @@ type Copy struct {
 	full    atomic.Bool  // the walk is wanted
 
 	offers   chan offer
-	batches  chan batch
-	troubles chan error // what the walk finds wrong with the disk
+	claims   chan *batch // what workers want to write
+	written  chan *batch // what they have written
+	troubles chan error  // what the walk finds wrong with the disk
 	heads    headBox
 	changes  signal // raised when there may be something to do for the walk, or to tell those who wait
 
@@ -51,8 +52,9 @@ type owner struct {
 	ledger *ledger // nil for a temporary copy
 	size   int64   // of the database file in bytes, or unknownSize
 
-	dirty   bool    // the picture holds more than the ledger
-	syncing *bitmap // the pages that a flush under way makes last; nil when there is none
+	claimed map[uint32]bool // absent pages that workers are writing
+	dirty   bool            // the picture holds more than the ledger
+	syncing *bitmap         // the pages that a flush under way makes last; nil when there is none
 	synced  chan error
 
 	saveTimer   *time.Timer // runs while dirty
@@ -97,11 +99,13 @@ func Open(ctx context.Context, store objstore.RangeReader, name string, head *in
 		name: name, store: store, history: history, opts: opts, place: p,
 		log:      opts.Log.With(slog.String("replica", name), slog.String("path", p.path)),
 		offers:   make(chan offer, max(offersAhead/int(head.PageSize), 16)),
-		batches:  make(chan batch),
+		claims:   make(chan *batch),
+		written:  make(chan *batch),
 		troubles: make(chan error),
 		heads:    headBox{poke: make(chan struct{}, 1)},
 		tables:   slices.Clone(opts.Tables),
 	}
+	c.claimed = map[uint32]bool{}
 	c.full.Store(opts.Mode == Full)
 	c.synced = make(chan error, 1)
 	c.saveTimer, c.retryTimer = stoppedTimer(), stoppedTimer()

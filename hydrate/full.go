@@ -97,7 +97,7 @@ func (c *Copy) reclaim() {
 	p := c.picture.Load()
 	c.punch(func(yield func(uint32) bool) {
 		for pgno := range p.present.missing(p.view.Commit) {
-			if (c.ledger == nil || !c.ledger.saved.has(pgno)) && !yield(pgno) {
+			if !c.claimed[pgno] && (c.ledger == nil || !c.ledger.saved.has(pgno)) && !yield(pgno) {
 				return
 			}
 		}

@@ -13,13 +13,20 @@ import (
 // saveEvery is how long a page may be present without the state file saying so.
 const saveEvery = 5 * time.Second
 
-// batch is a stretch of pages that the walk has fetched and decoded.
+// batch is a stretch of pages that the walk has fetched and decoded. The owner says which of them its worker is to write, and nobody else
+// writes those until the worker has settled.
 type batch struct {
-	view  *index.View
-	pages []pageVersion
-	data  []byte // the pages, one after another
-	done  func() // gives data back
+	view    *index.View
+	pages   []pageVersion
+	data    []byte        // the pages, one after another
+	runs    []run         // to be written
+	granted chan struct{} // closed when runs is set
+	err     error         // of the writes
+	settled chan struct{} // closed when what was written is in the picture
 }
+
+// run is pages of a batch that follow each other in the file too: from one number on, up to another one.
+type run struct{ from, to int }
 
 // pageVersion names the content of a page.
 type pageVersion struct {
@@ -44,9 +51,12 @@ func (c *Copy) own(ctx context.Context) {
 			}
 		case o := <-c.offers:
 			c.takeOffer(o)
-		case b := <-c.batches:
-			c.takeBatch(b)
-			b.done()
+		case b := <-c.claims:
+			c.grant(b)
+			close(b.granted)
+		case b := <-c.written:
+			c.settle(b)
+			close(b.settled)
 		case <-c.saveTimer.C:
 			c.flush(&flush)
 		case err := <-c.synced:
@@ -108,72 +118,113 @@ func (c *Copy) takeOffer(o offer) {
 		return
 	}
 	if !p.present.has(o.pgno) {
-		c.write([]uint32{o.pgno}, o.page)
+		c.write(o.pgno, o.page)
 	}
 }
 
-// takeBatch writes what the picture lacks of a batch, pages that follow each other at once.
-func (c *Copy) takeBatch(b batch) {
+// grant decides what of a batch is written: what the picture lacks, and nobody else is writing.
+func (c *Copy) grant(b *batch) {
 	p := c.picture.Load()
-	size := int(p.view.PageSize)
-	var run []uint32
-	flush := func(end int) {
-		if len(run) > 0 {
-			c.write(run, b.data[(end-len(run))*size:end*size])
-			run = run[:0]
-		}
-	}
-	for i, page := range b.pages {
-		wanted := !p.present.has(page.pgno) &&
-			(b.view == p.view || p.wants(b.view.History, page.pgno, page.version))
-		if len(run) > 0 && (!wanted || page.pgno != run[len(run)-1]+1) {
-			flush(i)
-		}
-		if wanted {
-			run = append(run, page.pgno)
-		}
-	}
-	flush(len(b.pages))
-}
-
-// write puts absent pages that follow each other into the file, and then into the picture.
-func (c *Copy) write(pgnos []uint32, data []byte) {
-	p := c.picture.Load()
-	if c.stopped.Load() || !c.makeRoom(len(pgnos)) {
+	if c.stopped.Load() {
 		return
 	}
-	if c.ledger != nil && (c.ledger.behind || slices.ContainsFunc(pgnos, c.ledger.saved.has)) {
-		if err := c.release(); err != nil {
-			c.stop(err)
-			return
+	var pgnos []uint32
+	for i, page := range b.pages {
+		if p.present.has(page.pgno) || c.claimed[page.pgno] || !b.stands(p, page) {
+			continue
+		}
+		pgnos = append(pgnos, page.pgno)
+		if last := len(b.runs) - 1; last >= 0 && b.runs[last].to == i && b.pages[i-1].pgno == page.pgno-1 {
+			b.runs[last].to++
+		} else {
+			b.runs = append(b.runs, run{i, i + 1})
 		}
 	}
-	if err := c.writeAt(data, pageOffset(pgnos[0], p.view.PageSize)); err != nil {
-		c.stop(err)
+	if len(pgnos) == 0 || !c.mayOverwrite(pgnos) {
+		b.runs = nil
 		return
 	}
 	for _, pgno := range pgnos {
-		if p.unitEmpty(pgno) {
-			c.units++
+		c.claimed[pgno] = true
+	}
+}
+
+// stands reports whether a page of the batch is what the picture wants.
+func (b *batch) stands(p *picture, page pageVersion) bool {
+	return b.view == p.view || p.wants(b.view.History, page.pgno, page.version)
+}
+
+// settle puts into the picture what a worker has written, as far as it still belongs there.
+func (c *Copy) settle(b *batch) {
+	p := c.picture.Load()
+	for _, r := range b.runs {
+		for _, page := range b.pages[r.from:r.to] {
+			delete(c.claimed, page.pgno)
+			if b.err == nil && b.stands(p, page) {
+				c.arrived(p, page.pgno)
+			}
 		}
-		if p.present.set(pgno) {
-			c.present.Add(1)
+		if c.size != unknownSize {
+			c.size = max(c.size, pageOffset(b.pages[r.to-1].pgno+1, b.view.PageSize))
 		}
 	}
 	c.touched()
+	if b.err != nil {
+		c.size = unknownSize
+		c.stop(b.err)
+		return
+	}
+	c.fit() // the database may have become shorter meanwhile
 }
 
+// mayOverwrite sees to it that there is room for absent pages, and that the ledger does not call them present.
+func (c *Copy) mayOverwrite(pgnos []uint32) bool {
+	if c.stopped.Load() || !c.makeRoom(len(pgnos)) {
+		return false
+	}
+	if c.ledger == nil || !c.ledger.behind && !slices.ContainsFunc(pgnos, c.ledger.saved.has) {
+		return true
+	}
+	if err := c.release(); err != nil {
+		c.stop(err)
+		return false
+	}
+	return true
+}
+
+// arrived puts a page into the picture.
+func (c *Copy) arrived(p *picture, pgno uint32) {
+	if p.unitEmpty(pgno) {
+		c.units++
+	}
+	if p.present.set(pgno) {
+		c.present.Add(1)
+	}
+}
+
+// write puts an absent page into the file, and then into the picture.
+func (c *Copy) write(pgno uint32, page []byte) {
+	p := c.picture.Load()
+	if c.claimed[pgno] || !c.mayOverwrite([]uint32{pgno}) {
+		return
+	}
+	if err := c.writeAt(page, pageOffset(pgno, p.view.PageSize)); err != nil {
+		c.size = unknownSize
+		c.stop(err)
+		return
+	}
+	c.size = max(c.size, pageOffset(pgno+1, p.view.PageSize))
+	c.arrived(p, pgno)
+	c.touched()
+}
+
+// writeAt is used by the owner, and by workers for what was granted to them.
 func (c *Copy) writeAt(data []byte, off int64) error {
 	if err := c.opts.faults.check("write"); err != nil {
 		return err
 	}
 	_, err := c.place.file.WriteAt(data, off)
-	if err != nil {
-		c.size = unknownSize
-		return err
-	}
-	c.size = max(c.size, off+int64(len(data)))
-	return nil
+	return err
 }
 
 // forget takes a page out of the picture. Its bytes stay until the ledger has let go of it.
@@ -264,7 +315,7 @@ func (c *Copy) writeBlob(v *index.View, b index.Blob) {
 		if err := index.DecodeFrame(frame, at.Pgno, page); err != nil {
 			continue // the walk meets it again, and says so
 		}
-		c.write([]uint32{at.Pgno}, page)
+		c.write(at.Pgno, page)
 	}
 }
 

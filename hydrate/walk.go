@@ -284,23 +284,22 @@ func (w *walker) read(ctx context.Context, j job, raw []byte) error {
 	return err
 }
 
-// hand decodes the absent pages of a job and hands them to the owner, chunk by chunk. It returns when they are in the file. A
-// frame that cannot be decoded spoils no other.
+// hand decodes the absent pages of a job and writes them, chunk by chunk. A frame that cannot be decoded spoils no other.
 func (w *walker) hand(ctx context.Context, v *index.View, j job, raw []byte) error {
 	var bad error
-	var written sync.WaitGroup
-	defer written.Wait()
-	var b batch
 	size, decoded := int(v.PageSize), 0
+	data, err := w.chunk(ctx, size)
+	if err != nil {
+		return err
+	}
+	defer func() { w.chunks <- data }()
+	b := newBatch(v, data)
 	for p := range j.pages() {
 		if !w.c.lacks(v, p.Pgno) {
 			continue
 		}
-		if b.data == nil {
-			b = w.newBatch(v, &written)
-		}
 		at, n := p.Frame.Off-j.off(), len(b.pages)*size
-		if err := index.DecodeFrame(raw[at:at+p.Frame.Size], p.Pgno, b.data[n:n+size]); err != nil {
+		if err := index.DecodeFrame(raw[at:at+p.Frame.Size], p.Pgno, data[n:n+size]); err != nil {
 			bad = cmp.Or(bad, fmt.Errorf("page %d of %s at byte %d: %w", p.Pgno, j.file(), p.Frame.Off, err))
 			continue
 		}
@@ -308,39 +307,61 @@ func (w *walker) hand(ctx context.Context, v *index.View, j job, raw []byte) err
 		if decoded++; decoded%max(1, breath/size) == 0 {
 			runtime.Gosched()
 		}
-		if n+2*size > len(b.data) {
-			if err := w.send(ctx, b); err != nil {
+		if n+2*size > len(data) {
+			if err := w.write(ctx, b); err != nil {
 				return err
 			}
-			b = batch{}
+			b = newBatch(v, data)
 		}
 	}
-	if b.data != nil {
-		return cmp.Or(w.send(ctx, b), bad)
-	}
-	return bad
+	return cmp.Or(w.write(ctx, b), bad)
 }
 
-// newBatch returns an empty batch with a buffer. It counts as written when it is done.
-func (w *walker) newBatch(v *index.View, written *sync.WaitGroup) batch {
-	n := max(1, chunkSize/int(v.PageSize))
-	data := <-w.chunks
-	if len(data) != n*int(v.PageSize) {
-		data = make([]byte, n*int(v.PageSize))
-	}
-	written.Add(1)
-	return batch{view: v, data: data, pages: make([]pageVersion, 0, n), done: func() {
-		w.chunks <- data
-		written.Done()
-	}}
-}
-
-func (w *walker) send(ctx context.Context, b batch) error {
+// chunk returns room for decoded pages, to be given back to w.chunks.
+func (w *walker) chunk(ctx context.Context, pageSize int) ([]byte, error) {
 	select {
-	case w.c.batches <- b:
+	case data := <-w.chunks:
+		if n := max(1, chunkSize/pageSize) * pageSize; len(data) != n {
+			data = make([]byte, n)
+		}
+		return data, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func newBatch(v *index.View, data []byte) *batch {
+	return &batch{
+		view: v, data: data, pages: make([]pageVersion, 0, len(data)/int(v.PageSize)),
+		granted: make(chan struct{}), settled: make(chan struct{}),
+	}
+}
+
+// write writes those pages of a batch that the owner grants. When it returns they are in the picture.
+func (w *walker) write(ctx context.Context, b *batch) error {
+	if len(b.pages) == 0 {
+		return nil
+	}
+	select {
+	case w.c.claims <- b:
+		<-b.granted
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	size := int(b.view.PageSize)
+	for _, r := range b.runs {
+		if b.err == nil {
+			b.err = w.c.writeAt(b.data[r.from*size:r.to*size], pageOffset(b.pages[r.from].pgno, b.view.PageSize))
+		}
+	}
+	if len(b.runs) == 0 {
+		return nil
+	}
+	select {
+	case w.c.written <- b:
+		<-b.settled
 		return nil
 	case <-ctx.Done():
-		b.done()
 		return ctx.Err()
 	}
 }

@@ -23,9 +23,21 @@ func measureHydrate(ctx context.Context, b *bench) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	path := filepath.Join(dir, "copy.db")
-	filled, err := b.hydrate(ctx, path)
-	if err != nil {
-		return err
+	var filled filling // the fastest, as with the plain ways: the first to use memory has to get it from the host
+	for round := range len(rawWays) {
+		if err := errors.Join(os.RemoveAll(path), os.RemoveAll(path+"-hydration")); err != nil {
+			return err
+		}
+		f, err := b.hydrate(ctx, path)
+		if err != nil {
+			return err
+		}
+		if round == 0 {
+			filled = f
+		}
+		if f.took < filled.took {
+			filled.pass, filled.open = f.pass, f.open
+		}
 	}
 	newest, err := b.newest(ctx)
 	if err != nil {
@@ -43,7 +55,7 @@ func measureHydrate(ctx context.Context, b *bench) (err error) {
 	b.add("how=hydrate", append(plain(filled.pass, size),
 		figure{"of raw", share, raw.took.Seconds() / filled.took.Seconds()},
 		figure{"of raw+pages", share, full.took.Seconds() / filled.took.Seconds()},
-		figure{"GETs", count, float64(filled.seen.gets())},
+		figure{"open", millis, ms(filled.open)}, figure{"GETs", count, float64(filled.seen.gets())},
 		figure{"fetched/needed", each, float64(filled.fetched) / float64(size)},
 		figure{"resident above reader", byteSize, float64(filled.resident)})...)
 	b.add("how=raw", plain(*raw, size)...)
@@ -67,9 +79,10 @@ func measureHydrate(ctx context.Context, b *bench) (err error) {
 // filling is how a copy was filled.
 type filling struct {
 	pass
-	fetched  int64 // bytes, by the walk
-	pages    int64 // bytes of the database
-	resident int64 // most bytes in memory, above those of the reader before
+	fetched  int64         // bytes, by the walk
+	open     time.Duration // of the replica, before
+	pages    int64         // bytes of the database
+	resident int64         // most bytes in memory, above those of the reader before
 }
 
 // hydrate fills a copy from nothing.
@@ -84,12 +97,14 @@ func (b *bench) hydrate(ctx context.Context, path string) (f filling, err error)
 	}
 	c := b.config()
 	c.Hydration.Path = path
-	t := startTimer()
+	opening := time.Now()
 	d, err = b.open(ctx, c)
 	if err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	f.open = time.Since(opening)
+	t := startTimer()
 	if _, err := d.conn.ExecContext(ctx, "PRAGMA litestream_hydrate = 'wait'"); err != nil {
 		return f, err
 	}
