@@ -79,10 +79,12 @@ func (l *Log) write(commit, pageSize uint32, pages Source) (Recorded, uint32, er
 		Tx:      &Tx{Seq: h.seq, Commit: commit, PageSize: pageSize, Pages: pages.Len(), seg: s, off: s.end + headerSize + txHeadSize},
 		Entries: make([]Entry, 0, pages.Len()),
 	}
-	if err := s.grow(rec.Bytes()); err != nil {
-		return Recorded{}, 0, err
+	if l.opts.Policy != Never { // it makes flushes cheap, and there are none
+		if err := s.grow(rec.Bytes()); err != nil {
+			return Recorded{}, 0, err
+		}
 	}
-	w := bufio.NewWriterSize(&faultyWriter{io.NewOffsetWriter(s.file, s.end), l.opts}, int(min(rec.Bytes(), 1<<20)))
+	w := l.bufferFor(rec.Bytes(), &faultyWriter{io.NewOffsetWriter(s.file, s.end), l.opts})
 	top := t.append(h.append(nil))
 	if _, err := w.Write(top); err != nil {
 		return Recorded{}, 0, err
@@ -102,6 +104,18 @@ func (l *Log) write(commit, pageSize uint32, pages Source) (Recorded, uint32, er
 		return Recorded{}, 0, err
 	}
 	return rec, chain, w.Flush()
+}
+
+// writeBuffer is how much of a record is written at once, in bytes.
+const writeBuffer = 128 << 10
+
+// bufferFor collects what goes to to.
+func (l *Log) bufferFor(n int64, to io.Writer) *bufio.Writer {
+	if l.buffer == nil || l.buffer.Size() < int(min(n, writeBuffer)) {
+		l.buffer = bufio.NewWriterSize(to, int(min(2*n, writeBuffer)))
+	}
+	l.buffer.Reset(to)
+	return l.buffer
 }
 
 // writePages copies the pages and notes their entries.

@@ -1,6 +1,7 @@
 package commitlog
 
 import (
+	"bufio"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -52,6 +53,7 @@ type Log struct {
 	base     Base
 	seal     *Seal
 	failed   error
+	buffer   *bufio.Writer // of the last record
 }
 
 // Base is the state of the bucket that the log goes on from.
