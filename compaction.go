@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/compact"
-	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/writer"
 )
 
@@ -34,12 +33,8 @@ func (m CompactionMode) String() string {
 	return "automatic"
 }
 
-const (
-	// bulkDeadline bounds a request of the compactor, which may upload gigabytes.
-	bulkDeadline = 6 * time.Hour
-	// lookAtLease is how often the compactor looks whether this process is the writer.
-	lookAtLease = time.Second
-)
+// lookAtLease is how often the compactor looks whether this process is the writer.
+const lookAtLease = time.Second
 
 // compacts reports whether this process compacts the replica while it is the writer.
 func (d *database) compacts(ctx context.Context, mode CompactionMode) (bool, error) {
@@ -54,8 +49,7 @@ func (d *database) compacts(ctx context.Context, mode CompactionMode) (bool, err
 
 // compact keeps the replica small while this process is the writer.
 func (d *database) compact(ctx context.Context, w *writer.Writer) {
-	store := objstore.Retry(requests.Limit(d.metrics), objstore.RetryOptions{Deadline: bulkDeadline})
-	c, err := compact.New(store, compact.Options{Log: d.log})
+	c, err := compact.New(d.store, compact.Options{Log: d.log})
 	if err != nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "nothing is compacted", slog.Any("err", err))
 		return

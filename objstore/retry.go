@@ -19,7 +19,8 @@ type RetryOptions struct {
 	FirstDelay time.Duration
 	// MaxDelay bounds a pause. Zero means 2 s.
 	MaxDelay time.Duration
-	// Deadline bounds one call with all its tries and pauses. Zero means 2 minutes; negative means no bound.
+	// Deadline bounds one call with all its tries and pauses. Each whole MiB to move adds two seconds to it. Zero means 2 minutes;
+	// negative means no bound.
 	Deadline time.Duration
 	// AttemptTimeout bounds one try. Each whole MiB to move adds one second to it. Zero means 30 s; negative means no
 	// bound.
@@ -73,7 +74,8 @@ type retrying struct {
 // bytes it moves. op and key are for OnRetry.
 func (s *retrying) try(ctx context.Context, op, key string, size int64, request func(context.Context) error) error {
 	parent := ctx
-	ctx, cancel := withTimeout(ctx, s.opts.Deadline)
+	deadline := s.deadline(size)
+	ctx, cancel := withTimeout(ctx, deadline)
 	defer cancel()
 
 	var last error
@@ -85,7 +87,7 @@ func (s *retrying) try(ctx context.Context, op, key string, size int64, request 
 			return struct{}{}, backoff.Permanent(last)
 		}
 		return struct{}{}, last
-	}, s.options(op, key, &attempt)...)
+	}, s.options(op, key, deadline, &attempt)...)
 
 	switch {
 	case err == nil || !errors.Is(last, ErrTemporary):
@@ -113,14 +115,27 @@ func (s *retrying) attempt(
 
 // attemptLimit is the time one try has to move size bytes, or to be asked for more than any object has.
 func (s *retrying) attemptLimit(size int64) time.Duration {
-	const largest = 1 << 40 // bytes; keeps the product below from overflowing
 	if s.opts.AttemptTimeout <= 0 {
 		return 0
 	}
-	return s.opts.AttemptTimeout + time.Duration(min(size, largest)>>20)*time.Second
+	return s.opts.AttemptTimeout + moving(size)
 }
 
-func (s *retrying) options(op, key string, attempt *int) []backoff.RetryOption {
+// deadline is the time all tries together have.
+func (s *retrying) deadline(size int64) time.Duration {
+	if s.opts.Deadline <= 0 {
+		return s.opts.Deadline
+	}
+	return s.opts.Deadline + 2*moving(size)
+}
+
+// moving is the time that size bytes may take beyond what a request takes anyway.
+func moving(size int64) time.Duration {
+	const largest = 1 << 40 // bytes; keeps the product below from overflowing
+	return time.Duration(min(size, largest)>>20) * time.Second
+}
+
+func (s *retrying) options(op, key string, deadline time.Duration, attempt *int) []backoff.RetryOption {
 	pause := &backoff.ExponentialBackOff{
 		InitialInterval:     s.opts.FirstDelay,
 		RandomizationFactor: 0.5,
@@ -135,7 +150,7 @@ func (s *retrying) options(op, key string, attempt *int) []backoff.RetryOption {
 	return []backoff.RetryOption{
 		backoff.WithBackOff(pause),
 		backoff.WithMaxTries(uint(max(1, s.opts.Attempts))),
-		backoff.WithMaxElapsedTime(max(0, s.opts.Deadline)),
+		backoff.WithMaxElapsedTime(max(0, deadline)),
 		backoff.WithNotify(notify),
 	}
 }
