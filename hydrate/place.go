@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/litefs-s3/litefs-s3/internal/filelock"
 )
 
 // place is the database file of a copy: open, and locked for as long as it is.
@@ -43,7 +45,9 @@ func openLocked(path string) (*os.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := lock(f); err != nil {
+		if err := filelock.Lock(f); errors.Is(err, filelock.ErrLocked) {
+			return nil, errors.Join(ErrInUse, f.Close())
+		} else if err != nil {
 			return nil, errors.Join(err, f.Close())
 		}
 		if isAt(f, path) {
@@ -74,6 +78,7 @@ func openTemporary() (place, error) {
 
 // close gives the lock back, and removes what is temporary.
 func (p place) close() error {
+	filelock.Unlock(p.file)
 	if p.dir == "" {
 		return p.file.Close()
 	}
@@ -101,7 +106,7 @@ func removeOrphan(dir string) bool {
 	if err != nil {
 		return false
 	}
-	if lock(f) != nil {
+	if filelock.Lock(f) != nil {
 		f.Close()
 		return false
 	}

@@ -37,6 +37,8 @@ var measures = []measure{
 	{name: "follow", about: "from the end of a PUT until a reader sees it; then idle", data: "small", run: measureFollow},
 	{name: "commit", about: "commits, beside the same driver on a local file; what readers notice of uploads", data: "small", run: measureCommit},
 	{name: "rewrite", about: "every row of a table updated in one transaction", near: true, run: measureRewrite},
+	{name: "restore", about: "a file of the newest state, beside litestream restore and plain GETs and writes; then verify", run: measureRestore},
+	{name: "compact", about: "the chain merged into a snapshot", run: measureCompact},
 	{name: "past", about: "PRAGMA litestream_time to 20 random instants", data: "history", run: measurePast},
 	{name: "table", about: "memory of the page table", near: true, run: measureTable},
 	{name: "trailer", about: "decode the page index of a million pages", data: "small", near: true, run: measureTrailer},

@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/litefs-s3/litefs-s3/internal/filelock"
 )
 
 // Policy says when the log is brought to the disk.
@@ -115,14 +117,16 @@ func takeLock(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := lock(f); err != nil {
+	if err := filelock.Lock(f); errors.Is(err, filelock.ErrLocked) {
+		return nil, errors.Join(ErrInUse, f.Close())
+	} else if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
 func closeLock(f *os.File) {
-	unlock(f)
+	filelock.Unlock(f)
 	_ = f.Close() // nothing was written to it
 }
 
