@@ -525,7 +525,7 @@ func TestW7_LitestreamTakesOver(t *testing.T) {
 	}
 }
 
-// TestForeignWriter: a running Litestream, which knows of no lease, is seen and stops us.
+// TestW3_AForeignWriterIsSeen: a running Litestream, which knows of no lease, is seen and stops us.
 func TestW3_AForeignWriterIsSeen(t *testing.T) {
 	t.Parallel()
 	minio := servers.StartMinIO(t)
