@@ -393,8 +393,11 @@ func TestWriting_WithALocalCopy(t *testing.T) {
 			execute(t, db, "PRAGMA litestream_sync")
 		}
 	}
-	execute(t, db, "PRAGMA litestream_sync")
+	execute(t, db, "PRAGMA litestream_sync", "INSERT INTO b(y) VALUES (hex(randomblob(2000000)))", "PRAGMA litestream_sync")
 	hydrateNow(t, db)
+	if s := status(t, db); s.Hydration.Fetched > s.Position.Bytes/2 {
+		t.Errorf("%d bytes were fetched for the copy of %d: what was committed here was fetched again", s.Hydration.Fetched, s.Position.Bytes)
+	}
 	want := primary.Dump(t, db)
 	db.Close()
 	plain, err := sql.Open("sqlite3", "file:"+path+"?mode=ro")

@@ -42,8 +42,23 @@ func (t *Tracker) Adopt(ctx context.Context, f File, body io.ReaderAt) (*View, e
 	t.segments.put(l.seg)
 	v := newView(cur.table.Load().extend(l.seg), cur.History)
 	t.noteKnown(v.TXID)
-	t.publish(v, l.blobs)
+	t.publish(v, wholeBody(body, &f, l.blobs))
 	return v, nil
+}
+
+// adoptedWhole is how large a file may be, in bytes, whose pages are all given to those who keep pages: they are at hand.
+const adoptedWhole = 16 << 20
+
+// wholeBody returns all of a file as one blob, or the blobs that loading it has brought when it is large.
+func wholeBody(body io.ReaderAt, f *File, brought []Blob) []Blob {
+	if f.Size > adoptedWhole {
+		return brought
+	}
+	data := make([]byte, f.Size)
+	if n, err := body.ReadAt(data, 0); n < len(data) && err != nil {
+		return brought
+	}
+	return []Blob{{File: f, Data: data}}
 }
 
 // bodyReader gives the bytes of one file that is at hand to what reads from a store.
