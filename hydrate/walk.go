@@ -32,6 +32,7 @@ const chunksAhead = 8
 // walker fetches what is absent. It is used by the goroutine of Copy.walk and by its workers.
 type walker struct {
 	c       *Copy
+	life    <-chan struct{} // closed when the owner may be gone
 	pace    pacer
 	window  *window
 	raw     rawBuffers
@@ -44,14 +45,14 @@ type walker struct {
 	warned time.Time // of the last failure in the log; zero when all was well since; guarded by mu
 }
 
-func newWalker(c *Copy) *walker {
+func newWalker(c *Copy, life <-chan struct{}) *walker {
 	n := int64(min(streams, c.opts.Concurrency))
 	most := min(maxRange, inFlight/n)
 	if rate := c.opts.Bandwidth; rate > 0 {
 		most = min(most, max(minRange, rate/4)) // a quarter of a second's worth: what is spread is not to come in gushes
 	}
 	w := &walker{
-		c: c, pace: pacer{rate: c.opts.Bandwidth}, window: newWindow(most), streams: n,
+		c: c, life: life, pace: pacer{rate: c.opts.Bandwidth}, window: newWindow(most), streams: n,
 		raw: rawBuffers{room: semaphore.NewWeighted(inFlight)}, chunks: make(chan []byte, chunksAhead),
 	}
 	w.rest()
@@ -71,7 +72,7 @@ func (w *walker) rest() {
 
 // walk fetches what is absent, whenever there is something, until ctx ends.
 func (c *Copy) walk(ctx context.Context) {
-	w := newWalker(c)
+	w := newWalker(c, ctx.Done())
 	failed := 0 // passes in a row that brought nothing but an error
 	for ctx.Err() == nil {
 		news := c.changes.wait()
@@ -357,12 +358,12 @@ func (w *walker) write(ctx context.Context, b *batch) error {
 	if len(b.runs) == 0 {
 		return nil
 	}
-	select {
+	select { // whatever becomes of ctx: until it is settled nobody else may write these pages
 	case w.c.written <- b:
 		<-b.settled
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-w.life:
+		return context.Canceled
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,7 +200,7 @@ func TestWalk_TablesFirst(t *testing.T) {
 			r.poll(t)
 			c := r.openOnly(Options{Path: r.path(), Mode: Lazy, Concurrency: 2})
 			ctx := ownOnly(t, c)
-			w := newWalker(c)
+			w := newWalker(c, t.Context().Done())
 			v := r.View()
 			if err := w.trees(ctx, v, []string{"wanted", "nonsense"}, false); err != nil {
 				t.Fatal(err)
@@ -262,7 +263,7 @@ func TestWalk_UpperPagesFirst(t *testing.T) {
 	r.count.reset()
 	c := r.openOnly(Options{Path: r.path(), Mode: Lazy, Concurrency: 2})
 	ctx := ownOnly(t, c)
-	w := newWalker(c)
+	w := newWalker(c, t.Context().Done())
 	v := r.View()
 	must(t, w.trees(ctx, v, nil, true))
 	interior, local := 0, 0
@@ -382,4 +383,32 @@ func TestCopy_LockPage(t *testing.T) {
 		t.Errorf("the file has %d bytes", info.Size())
 	}
 	must(t, os.Remove(path))
+}
+
+// A file that goes while others write what came of it must not leave pages that nobody may write any more.
+func TestWalk_FileGoesWhilePagesAreWritten(t *testing.T) {
+	t.Parallel()
+	for range 5 {
+		r := newReplica(t, 4000)
+		var reads atomic.Int64
+		merge := sync.OnceFunc(func() {
+			r.primary.Compact(1, 1, r.primary.TXID)
+			r.primary.Expire(0, r.primary.TXID)
+		})
+		r.count.hook(func(context.Context, string, int64) error {
+			if reads.Add(1) == 5 {
+				merge()
+			}
+			return nil
+		})
+		slow := func(op string) error {
+			if op == "write" {
+				time.Sleep(3 * time.Millisecond)
+			}
+			return nil
+		}
+		c := r.open(Options{Path: r.path(), goodRange: minRange, faults: slow})
+		wait(t, c)
+		r.checkAll(c, r.View())
+	}
 }
