@@ -545,3 +545,33 @@ func TestWriting_Compacts(t *testing.T) {
 		t.Errorf("a replica that a Litestream keeps is compacted: %v", err)
 	}
 }
+
+// TestWriting_Attach: one transaction over two replicas and a local file is there in all of them, or in none when it is rolled back.
+func TestWriting_Attach(t *testing.T) {
+	t.Parallel()
+	other := litefss3.Config{Store: new(memstore.Store), ReplicaURL: "mem:attached", PollInterval: -1}
+	writing(t)(&other)
+	if err := litefss3.Register("attached.db", other); err != nil {
+		t.Fatal(err)
+	}
+	defer litefss3.Unregister("attached.db")
+	store := new(memstore.Store)
+	db := open(t, store, writing(t))
+	db.SetMaxOpenConns(1)
+	local := filepath.Join(t.TempDir(), "local.db")
+	execute(t, db, "ATTACH 'file:attached.db?vfs=litefs-s3' AS b", "ATTACH 'file:"+local+"?vfs=os' AS c",
+		"CREATE TABLE main.t(x)", "CREATE TABLE b.t(x)", "CREATE TABLE c.t(x)",
+		"BEGIN; INSERT INTO main.t VALUES (1); INSERT INTO b.t VALUES (1); INSERT INTO c.t VALUES (1); COMMIT",
+		"BEGIN; INSERT INTO main.t VALUES (2); INSERT INTO b.t VALUES (2); INSERT INTO c.t VALUES (2); ROLLBACK",
+		"PRAGMA main.litestream_sync", "PRAGMA b.litestream_sync")
+	const all = "SELECT (SELECT group_concat(x) FROM main.t) || ' ' || (SELECT group_concat(x) FROM b.t) || ' ' || (SELECT group_concat(x) FROM c.t)"
+	if got := value(t, db, all); got != "1 1 1" {
+		t.Errorf("rows %s", got)
+	}
+	execute(t, db, "DETACH b", "DETACH c")
+	for name, s := range map[string]objstore.Store{"main": store, "attached": other.Store} {
+		if got := value(t, fresh(t, s), "SELECT group_concat(x) FROM t"); got != "1" {
+			t.Errorf("%s: rows %s in the bucket", name, got)
+		}
+	}
+}
