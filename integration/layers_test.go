@@ -36,6 +36,7 @@ var homes = map[string][]string{
 	"github.com/agnivade/levenshtein":       {"internal/nearest"},
 	"github.com/dustin/go-humanize":         {"", "cmd/"},
 	"github.com/jedib0t/go-pretty":          {"cmd/"},
+	"github.com/schollz/progressbar":        {"cmd/"},
 	"github.com/litefs-s3/litefs-s3/integr": {},
 }
 

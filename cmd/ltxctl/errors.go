@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/sqlrun"
+	"github.com/litefs-s3/litefs-s3/compact"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/pitr"
+	"github.com/litefs-s3/litefs-s3/restore"
 )
 
 // Exit codes; "ltxctl help exit-codes" explains them.
@@ -23,6 +26,7 @@ const (
 	exitDamaged     = 4
 	exitAccess      = 5
 	exitUnavailable = 6
+	exitUnknown     = 7
 	exitTimeout     = 124
 	exitInterrupted = 130
 )
@@ -33,13 +37,17 @@ const exitCodesHelp = `Exit codes of ltxctl:
     1  the statement or the command failed
     2  usage: an unknown command, flag, parameter or format, or a time that is
        none
-    3  not found: no bucket, no replica, or a time or transaction that the
-       replica does not hold
-    4  damaged: files are missing, or hold what cannot be right
+    3  not found: no bucket, no replica, no such file, or a time or transaction
+       that the replica does not hold
+    4  damaged: files are missing, or hold what cannot be right; of verify: bad
     5  access denied: credentials are missing, wrong, or lack a right
     6  the store cannot be reached, or failed after retries; trying again may help
+    7  of verify: it could not tell whether the replica is good
   124  the time of --timeout is over
   130  interrupted by Ctrl-C
+
+compact --watch and restore --follow run until Ctrl-C, which is their good end
+and exits with 0. Good is 0 for verify, bad 4, and could not tell 7.
 `
 
 // usageError is a command line that makes no sense.
@@ -84,12 +92,22 @@ var kinds = []kind{
 	{is(pitr.ErrOutside), exitNotFound, `"ltxctl info REPLICA" shows which moments can be opened`},
 	{is(index.ErrNotReachable), exitNotFound, `"ltxctl info REPLICA" shows which moments can be opened`},
 	{is(index.ErrGap), exitDamaged, `"ltxctl info REPLICA" shows what is missing`},
-	{is(index.ErrCorrupt), exitDamaged, `"ltxctl query REPLICA SQL --time '1 hour ago'" may still read an earlier moment`},
+	{is(index.ErrCorrupt), exitDamaged, `"ltxctl verify REPLICA" tells all that is damaged, and "ltxctl restore REPLICA FILE --time …" restores a moment before it`},
 	{is(index.ErrHistoryChanged), exitDamaged, "run the command again to read the new replica"},
 	{is(index.ErrViewExpired), exitFailed, "run the command again: it will read a newer state"},
 	{is(objstore.ErrAccess), exitAccess, `"ltxctl doctor REPLICA" goes through it step by step`},
 	{is(objstore.ErrTemporary), exitUnavailable, `check the endpoint in the URL; "ltxctl doctor REPLICA" tries it step by step`},
+	{is(restore.ErrExists), exitFailed, "--force replaces a database, and removes its -wal, -shm and -journal"},
+	{is(restore.ErrInUse), exitFailed, ""},
+	{is(restore.ErrNotOurs), exitFailed, "follow into another file, or restore this one anew with --force"},
+	{is(compact.ErrMoved), exitFailed, "run the command again: it works from a new listing"},
+	{is(compact.ErrConflict), exitDamaged, `"ltxctl verify REPLICA" tells which of the files is wrong`},
+	{is(compact.ErrNotDeleted), exitFailed, `"ltxctl doctor REPLICA --write" tries the right to delete`},
+	{is(compact.ErrNotEmpty), exitFailed, `"ltxctl list REPLICA" shows what is there`},
+	{is(compact.ErrNoDatabase), exitFailed, ""},
+	{is(objstore.ErrReadOnly), exitAccess, "this command writes; give the replica's s3:// or file: URL"},
 	{is(objstore.ErrNotFound), exitNotFound, ""},
+	{is(fs.ErrNotExist), exitNotFound, ""},
 	{is(objstore.ErrUnsupported), exitFailed, ""},
 	{is(sqlite3.READONLY), exitFailed, "a replica is opened read-only; change the database that Litestream replicates"},
 	{is(sqlite3.TOOBIG), exitFailed, "a single value may have 48 MiB; select a part of it with substr"},
@@ -100,12 +118,17 @@ func classify(err error) (code int, next string) {
 	if r, ok := errors.AsType[*reported](err); ok {
 		return r.code, ""
 	}
+	code = exitFailed
 	for _, k := range kinds {
 		if k.is(err) {
-			return k.code, k.next
+			code, next = k.code, k.next
+			break
 		}
 	}
-	return exitFailed, ""
+	if g, ok := errors.AsType[*goOn](err); ok {
+		next = g.next
+	}
+	return code, next
 }
 
 // message is the text for an error, without the prefixes of libraries.

@@ -118,6 +118,15 @@ func TestGolden(t *testing.T) {
 		"info_gap":    {gap, 80, exitDamaged, []string{"info", replicaURL}},
 		"help":        {levels(t), 80, 0, nil},
 		"help_query":  {levels(t), 80, 0, []string{"query", "--help"}},
+		"status":      {levels(t), 80, 0, []string{"status", replicaURL}},
+		"history":     {busyShop(t, 4), 80, 0, []string{"history", replicaURL, "--tables"}},
+		"diff":        {busyShop(t, 30), 80, 0, []string{"diff", replicaURL, "--from", "txid:2", "--limit", "3"}},
+		"help_exit":   {levels(t), 80, 0, []string{"help", "exit-codes"}},
+
+		"help_compact": {levels(t), 80, 0, []string{"compact", "--help"}},
+		"help_restore": {levels(t), 80, 0, []string{"restore", "--help"}},
+		"help_verify":  {levels(t), 80, 0, []string{"verify", "--help"}},
+		"help_push":    {levels(t), 80, 0, []string{"push", "--help"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -155,7 +164,7 @@ func compare(t *testing.T, name, got string) {
 func TestGolden_FitsTheScreen(t *testing.T) {
 	t.Parallel()
 	for _, width := range []int{80, 100, 120} {
-		for _, args := range [][]string{{"list"}, {"list", "--long"}, {"info"}} {
+		for _, args := range [][]string{{"list"}, {"list", "--long"}, {"info"}, {"status"}, {"history"}, {"compact", "--dry-run", "--force"}, {"verify"}} {
 			h := &host{store: levels(t), width: width}
 			h.run(t, append(args, replicaURL)...)
 			for line := range strings.Lines(h.out.String()) {
@@ -215,6 +224,40 @@ func TestUsage(t *testing.T) {
 		{[]string{"query", replicaURL, "SELECT :x"}, ":x: the parameter has no value"},
 		{[]string{"demo", "now"}, "takes no arguments"},
 		{[]string{"version", "--quiet"}, "unknown flag --quiet"},
+		{[]string{"restoer", replicaURL}, `did you mean "restore"?`},
+		{[]string{"restore", replicaURL}, "no file to restore to"},
+		{[]string{"restore", "app.db", replicaURL}, "the replica comes before the file: ltxctl restore s3://bucket/app app.db"},
+		{[]string{"restore", replicaURL, "app.db", "-o", "b.db"}, "the file is given twice"},
+		{[]string{"restore", replicaURL, "s3://bucket/other"}, "ltxctl push makes a replica"},
+		{[]string{"restore", replicaURL, "app.db", "--follow", "--time", "yesterday"}, "cannot stay at a past one"},
+		{[]string{"restore", replicaURL, "app.db", "--follow", "--integrity-check"}, "exclude each other"},
+		{[]string{"restore", replicaURL, "app.db", "--time", "yesterday", "--txid", "1"}, "both choose a moment"},
+		{[]string{"restore", replicaURL, "app.db", "--txid", "xyz"}, `txid "xyz" is not one`},
+		{[]string{"restore", replicaURL, "app.db", "--forse"}, `did you mean "--force"?`},
+		{[]string{"verify", replicaURL, "--time", "yesterday"}, "--time and --txid choose what --deep builds"},
+		{[]string{"verify", replicaURL, "--temp-dir", "/tmp"}, "--temp-dir is for --deep"},
+		{[]string{"verify", replicaURL, "--sample", "-1s"}, "cannot be negative"},
+		{[]string{"verify", replicaURL, "--deep", "--time", "5"}, "a number without a unit"},
+		{[]string{"push"}, "no database"},
+		{[]string{"push", "app.db"}, "no replica"},
+		{[]string{"push", replicaURL, "app.db"}, "the file comes before the replica: ltxctl push app.db s3://bucket/app"},
+		{[]string{"push", replicaURL}, "ltxctl restore makes one of a replica"},
+		{[]string{"push", "app.db", "bucket/app"}, "no replica URL"},
+		{[]string{"compact", replicaURL, "--levels", "30s,50s"}, "want a multiple of the 30s of level 1"},
+		{[]string{"compact", replicaURL, "--retention", "soon"}, "write 30s, 5m, 24h or 7d"},
+		{[]string{"compact", replicaURL, "--retention", "0"}, "longer than nothing"},
+		{[]string{"compact", replicaURL, "--grace", "forever"}, "no length of time"},
+		{[]string{"compact", replicaURL, "--watch", "--dry-run"}, "exclude each other"},
+		{[]string{"compact", replicaURL, "--dryrun"}, `did you mean "--dry-run"?`},
+		{[]string{"history", replicaURL, "--limit", "-1"}, "cannot be negative"},
+		{[]string{"history", replicaURL, "--since", "now", "--until", "2025-01-01"}, "is before --since"},
+		{[]string{"history", replicaURL, "--since", "whenever"}, "--since"},
+		{[]string{"diff", replicaURL}, "no --from"},
+		{[]string{"diff", replicaURL, "--from", "txid:2", "--to", "txid:1"}, "swap them"},
+		{[]string{"diff", replicaURL, "--from", "txid:zz"}, "--from: txid"},
+		{[]string{"diff", replicaURL, "--from", "txid:1", "--table", "pots"}, `did you mean "posts"?`},
+		{[]string{"status", replicaURL, "more"}, "too many arguments"},
+		{[]string{"repair", replicaURL, "--yess"}, `did you mean "--yes"?`},
 	} {
 		h.expect(t, exitUsage, "", c.want, c.args...)
 		if strings.Contains(h.err.String(), "hunter2") {
@@ -329,7 +372,12 @@ func (hanging) List(ctx context.Context, prefix, _ string) (objstore.Page, error
 
 func TestEveryCommand_CtrlCWhileTheStoreHangs(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"list"}, {"info"}, {"query", replicaURL, "SELECT 1"}, {"shell"}, {"doctor"}} {
+	never := filepath.Join(t.TempDir(), "never.db")
+	database := localDatabase(t, "CREATE TABLE t(x)")
+	for _, args := range [][]string{
+		{"list"}, {"info"}, {"query", replicaURL, "SELECT 1"}, {"shell"}, {"doctor"}, {"status"}, {"history"}, {"diff", "--from=txid:1"},
+		{"restore", never}, {"verify", "--deep"}, {"compact"}, {"snapshot"}, {"repair"}, {"push", database},
+	} {
 		t.Run(args[0], func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
@@ -350,7 +398,10 @@ func TestEveryCommand_NoReplica(t *testing.T) {
 		store *memstore.Store
 		want  string
 	}{{new(memstore.Store), "nothing is stored under the prefix"}, {v3, "v0.3"}, {deeper, `"app" below it`}} {
-		for _, args := range [][]string{{"list"}, {"info"}, {"query", "SELECT 1"}, {"shell"}, {"doctor"}} {
+		for _, args := range [][]string{
+			{"list"}, {"info"}, {"query", "SELECT 1"}, {"shell"}, {"doctor"}, {"status"}, {"history"}, {"diff", "--from=txid:1"},
+			{"restore", filepath.Join(t.TempDir(), "never.db")}, {"verify"}, {"compact"}, {"snapshot"}, {"repair"},
+		} {
 			h := &host{store: c.store, env: map[string]string{replicaEnv: replicaURL}}
 			code := h.run(t, args...)
 			if code != exitNotFound || !strings.Contains(strings.Join(strings.Fields(h.out.String()+h.err.String()), " "), c.want) {

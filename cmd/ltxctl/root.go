@@ -35,10 +35,11 @@ func run(ctx context.Context, s *system, args []string) int {
 func (c *cli) command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "ltxctl",
-		Short: "Look into Litestream replicas where they lie",
+		Short: "Look into Litestream replicas where they lie, and keep them well",
 		Long: `ltxctl opens SQLite databases that Litestream replicates, where they lie in
 object storage: it lists a replica's files, draws its history, and runs SQL on
-any moment of it, without restoring anything.
+any moment of it, without restoring anything. And it keeps replicas small,
+sound and restorable: it compacts, verifies, restores and repairs them.
 
 A replica is its URL, s3://bucket/path, file:///directory or
 https://host/path. Left out, it is that of LITESTREAM_REPLICA_URL. "ltxctl
@@ -59,7 +60,9 @@ help replica-url" tells more; "ltxctl demo" shows everything without a bucket.`,
 	flags.SortFlags = false
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return c.checkColor() }
 	root.AddCommand(
-		c.listCommand(), c.infoCommand(), c.queryCommand(), c.shellCommand(), c.doctorCommand(), c.leaseCommand(), c.demoCommand(), c.versionCommand(),
+		c.listCommand(), c.infoCommand(), c.statusCommand(), c.queryCommand(), c.shellCommand(), c.historyCommand(), c.diffCommand(),
+		c.restoreCommand(), c.verifyCommand(), c.pushCommand(), c.compactCommand(), c.snapshotCommand(), c.repairCommand(),
+		c.doctorCommand(), c.leaseCommand(), c.demoCommand(), c.versionCommand(),
 		topic("exit-codes", "What the exit codes mean", exitCodesHelp),
 		topic("replica-url", "How a replica is named, and which settings there are", replicaURLHelp),
 	)
@@ -122,6 +125,21 @@ func (c *cli) logger() *slog.Logger {
 		return nil
 	}
 	return slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// eventLogger is where commands that run on tell what happens: to standard error, also without --verbose.
+func (c *cli) eventLogger() *slog.Logger {
+	if log := c.logger(); log != nil {
+		return log
+	}
+	return slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// writeJSONLine writes a value for programs that read one a line, as it comes.
+func (c *cli) writeJSONLine(value any) error {
+	enc := json.NewEncoder(c.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(value)
 }
 
 // writeJSON writes a value for programs.

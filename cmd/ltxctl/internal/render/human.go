@@ -84,3 +84,6 @@ func Duration(d time.Duration) string {
 	}
 	return d.String()
 }
+
+// Share is a position among several: "3/12".
+func Share(n, of int) string { return fmt.Sprintf("%d/%d", n, of) }

@@ -48,6 +48,9 @@ func (j *jsonWriter) Row(row []Value) error {
 	return j.w.WriteByte('}')
 }
 
+// MarshalJSON writes the value as the json format does.
+func (v Value) MarshalJSON() ([]byte, error) { return []byte(jsonOf(v)), nil }
+
 func jsonOf(v Value) string {
 	switch v.Kind {
 	case Integer:

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/inspect"
+	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/render"
+	"github.com/litefs-s3/litefs-s3/writer/lease"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "status [REPLICA]",
+		Short: "Show on one screen how a replica is: age, writer, size, monthly cost",
+		Long: `Status shows how a replica is right now: its health, how old its newest
+transaction is, who writes to it, what each level holds, which moments can be
+opened, and what storing and following it cost a month. It exits with 4 when
+files are missing or damaged. "ltxctl info" draws the history as well.`,
+		Example: "  ltxctl status s3://bucket/app\n  ltxctl status s3://bucket/app --json | jq .age_seconds",
+		RunE:    c.onReplica(c.showStatus),
+	}
+}
+
+// statusReport is what status shows.
+type statusReport struct {
+	Replica string `json:"replica"`
+	*inspect.Summary
+	Lease     leaseReport `json:"lease"`
+	Following following   `json:"following"`
+	Storage   float64     `json:"storage_dollars_a_month"`
+}
+
+// following is what one follower that polls once a second costs in a month of 30 days. An idle one polls every eight seconds.
+type following struct {
+	Poll float64 `json:"poll_seconds"`
+	Busy monthly `json:"busy"` // while the writer writes all the time
+	Idle monthly `json:"idle"` // while it does not
+}
+
+// monthly is what something costs in 30 days.
+type monthly struct {
+	Gets    int64   `json:"gets"`
+	Lists   int64   `json:"lists"`
+	Dollars float64 `json:"dollars"`
+}
+
+// month is 30 days in seconds.
+const month = 30 * 24 * 60 * 60
+
+// perMonth is a GET and a LIST every so many seconds.
+func perMonth(get, list int64) monthly {
+	m := monthly{Gets: month / get, Lists: month / list}
+	m.Dollars = float64(m.Gets)*priceGet + float64(m.Lists)*priceList
+	return m
+}
+
+// estimate is how index.Tracker polls: a GET each second, and a listing each minute while there is news and every five while there is not.
+func estimate() following {
+	return following{Poll: 1, Busy: perMonth(1, 60), Idle: perMonth(8, 300)}
+}
+
+func (c *cli) showStatus(ctx context.Context, url string) error {
+	store, metrics, err := c.open(ctx, url)
+	if err != nil {
+		return err
+	}
+	summary, err := inspect.Replica(ctx, store, metrics, c.now())
+	if err != nil {
+		return err
+	}
+	info, ok, err := lease.Show(ctx, store)
+	if err != nil && !errors.Is(err, lease.ErrDamaged) {
+		return err
+	}
+	r := statusReport{
+		Replica: displayURL(url), Summary: summary, Lease: c.leaseReport(url, info, ok), Following: estimate(),
+		Storage: float64(summary.Stored.Bytes) / 1e9 * priceStorage,
+	}
+	if errors.Is(err, lease.ErrDamaged) {
+		r.Lease.State = "damaged"
+	}
+	if c.json {
+		err = c.writeJSON(r)
+	} else {
+		err = c.writeStatus(c.stdout, r)
+	}
+	if err == nil && summary.Health == inspect.Damaged {
+		err = &reported{exitDamaged}
+	}
+	return err
+}
+
+// writeStatus writes the screen.
+func (c *cli) writeStatus(w io.Writer, r statusReport) error {
+	p := &infoPage{Summary: r.Summary, screen: c.screen(c.stdout), replica: r.Replica}
+	p.digits = txidDigits(cmp.Or(inspect.Sum(p.Files).Max, p.Head.TXID))
+	fmt.Fprintf(&p.b, "%s\n\n", p.screen.Paint(render.Bold, p.replica))
+	p.fact("health", p.health())
+	p.fact("newest", fmt.Sprintf("txid %s of %s, %s", p.txid(p.Head.TXID), render.Millis(p.Head.Time), p.screen.Age(p.Head.Time)))
+	p.fact("writer", strings.TrimPrefix(p.screen.Wrap(c.writerOf(r.Lease), "            "), "            "))
+	p.fact("database", fmt.Sprintf("%s in %s of %s", render.Bytes(p.Bytes), render.Count(p.Pages, "page"), render.Bytes(int64(p.PageSize))))
+	p.window()
+	p.fact("stored", fmt.Sprintf("%s in %s, $%.2f a month", render.Bytes(p.Stored.Bytes), render.Count(p.Stored.Files, "file"), r.Storage))
+	p.fact("following", fmt.Sprintf("$%.2f a month per follower of a busy writer, $%.2f of an idle one",
+		r.Following.Busy.Dollars, r.Following.Idle.Dollars))
+	p.fact("", fmt.Sprintf("(poll 1 s, %d requests a minute; AWS's prices, without transfer)", (r.Following.Busy.Gets+r.Following.Busy.Lists)*60/month))
+	p.b.WriteByte('\n')
+	if err := p.levels(); err != nil {
+		return err
+	}
+	p.notes()
+	_, err := io.WriteString(w, p.b.String())
+	return err
+}
+
+// writerOf says who writes.
+func (c *cli) writerOf(l leaseReport) string {
+	switch l.State {
+	case "held":
+		return fmt.Sprintf("%s, lease (generation %d) good for another %s", render.Printable(l.Owner), l.Generation, render.Duration(l.Expires.Sub(c.now())))
+	case "expired":
+		return fmt.Sprintf("nobody: the lease of %s expired %s", render.Printable(l.Owner), c.screen(c.stdout).Age(*l.Expires))
+	case "released":
+		return fmt.Sprintf("nobody: %s gave the lease back", render.Printable(l.Owner))
+	case "damaged":
+		return `its lease object is damaged; "ltxctl lease break" replaces it`
+	}
+	return "no lease: Litestream, which takes none, or nobody"
+}
