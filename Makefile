@@ -11,9 +11,9 @@ CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
 all: lint test
 
-## test: everything: unit, race, conformance, integration with real MinIO and Litestream
+## test: everything: unit, race, conformance, integration with real MinIO and Litestream (whose tests mostly wait, hence 4 at once)
 test: servers
-	$(GO) test -race -timeout 20m $(PKG)
+	$(GO) test -race -timeout 20m -parallel 4 $(PKG)
 
 ## unit: what needs no server
 unit:

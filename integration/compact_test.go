@@ -245,6 +245,21 @@ func TestCompact_PushIsAdopted(t *testing.T) {
 	checkSame(t, adopted.db, restored)
 }
 
+// mergedUpTo is the last transaction that is in a file of a higher level.
+func mergedUpTo(t *testing.T, daemon *servers.Litestream) (last index.TXID) {
+	t.Helper()
+	files, err := daemon.Files(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.Level > 0 {
+			last = max(last, f.Max)
+		}
+	}
+	return last
+}
+
 // TestC3_RepairedForLitestream: with a file missing litestream restore refuses the newest state; after the repair it restores the one
 // before the gap, and a Litestream that begins anew from that goes on.
 func TestC3_RepairedForLitestream(t *testing.T) {
@@ -256,21 +271,25 @@ func TestC3_RepairedForLitestream(t *testing.T) {
 	opts.Levels = []time.Duration{time.Hour}
 	opts.SnapshotInterval, opts.L0Retention = 24*time.Hour, time.Hour
 	daemon := servers.StartLitestream(t, opts)
-	var below index.TXID
-	var want int64
-	for i := range 30 {
+	counters := map[index.TXID]int64{}
+	var below, newest index.TXID
+	for newest < 30 || below+10 > newest { // the daemon merges once when it starts, whenever that is
 		if err := source.transfer(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		txid, err := daemon.Sync(t.Context())
-		if err != nil {
+		var err error
+		if newest, err = daemon.Sync(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if i == 14 {
-			below, want = txid, source.counter.Load()
+		counters[newest] = source.counter.Load()
+		for below = mergedUpTo(t, daemon) + 3; below < newest && counters[below] == 0; below++ {
 		}
 	}
 	head := stopDaemon(t, daemon)
+	if merged := mergedUpTo(t, daemon); merged > below {
+		t.Fatalf("the daemon has merged again, up to %s", merged)
+	}
+	want := counters[below]
 	store := openBucket(t, minio, bucket, "apps/gap")
 	missing := index.File{Level: 0, Min: below + 1, Max: below + 1}
 	if err := store.Delete(t.Context(), missing.Key()); err != nil {

@@ -314,7 +314,7 @@ func TestHandOver(t *testing.T) {
 	a := newDatabase(t, mem, testOptions(t))
 	a.commit(5, 2, 3)
 	b := a.other("b")
-	b.Writer.opts.LeaseTTL = 30 * time.Millisecond
+	b.Writer.opts.LeaseTTL = 10 * time.Second // it looks again ten times as often, once a second at least
 	got := make(chan error)
 	go func() { got <- b.AcquireWait(context.Background()) }()
 	a.commit(5, 4)
@@ -322,7 +322,6 @@ func TestHandOver(t *testing.T) {
 	must(t, <-got)
 	b.now, b.size = a.now, a.size
 	b.check()
-	b.Writer.opts.LeaseTTL = time.Minute
 	wantErr(t, a.try(5, 2), ErrReadOnly)
 	checkSnapshot(t, mem, a.Snapshot(), b.now, b.size)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
