@@ -1,7 +1,7 @@
 // Package litefss3 opens SQLite databases where they already lie in object storage.
 //
 // A bucket holds a replica that Litestream v0.5 writes: immutable LTX files. Import this package, and open it with
-// github.com/ncruces/go-sqlite3, without cgo and without a local copy:
+// github.com/ncruces/go-sqlite3, without cgo:
 //
 //	import (
 //		"database/sql"
@@ -18,6 +18,10 @@
 //	PRAGMA litestream_time = '5 minutes ago'
 //
 // and the newest state again after PRAGMA litestream_time = 'latest'. Programs that want no URIs use [Register] with a [Config].
+//
+// With hydration_path=FILE a local copy fills in the background and serves each page as soon as it is there. With write_enabled=1 the
+// database can be written: commits go to a local log that survives crashes, and each second to the bucket as an LTX file that unmodified
+// Litestream restores. One process at a time is the writer; Close says what could not be uploaded.
 //
 // Everything that can be set and asked is listed in docs/ARCHITECTURE.md and the README.
 package litefss3
