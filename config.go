@@ -1,6 +1,7 @@
 package litefss3
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -78,12 +79,18 @@ type Config struct {
 	// Hydrate keeps a local copy of the database, which serves each page as soon as it is there. A Hydration.Path does too.
 	Hydrate bool
 
+	// NoLocalCopy keeps none, whatever the environment says: for tools.
+	NoLocalCopy bool
+
 	// Hydration says where the local copy lies and what fills it. The zero value is a temporary copy, filled in the
 	// background. Its Log is the Logger.
 	Hydration hydrate.Options
 
 	// Write opens the database to write: also one that does not exist yet. One process at a time is the writer.
 	Write bool
+
+	// ReadOnly never writes, whatever the environment says: for tools.
+	ReadOnly bool
 
 	// Durability says when a commit returns. Zero is when it is on the local disk.
 	Durability writer.Durability
@@ -143,6 +150,17 @@ func (c *Config) hydrates() bool {
 
 // writes reports whether the database is opened to write.
 func (c *Config) writes() bool { return c.write == on || c.write == unset && c.Write }
+
+// contradiction returns an error when the URI wants what the Config excludes.
+func (c *Config) contradiction() error {
+	switch {
+	case c.ReadOnly && c.writes():
+		return errors.New("write_enabled and ReadOnly exclude each other: the name was registered to read only")
+	case c.NoLocalCopy && c.hydrates():
+		return errors.New("hydration and NoLocalCopy exclude each other: the name was registered without a local copy")
+	}
+	return nil
+}
 
 // setting is one name that users type.
 type setting struct {

@@ -55,6 +55,9 @@ func configure(file string, params url.Values) (Config, error) {
 		return c, fmt.Errorf("no replica_url for %q: give it in the URI (file:app.db?vfs=%s&replica_url=s3://bucket/app), "+
 			"set LITESTREAM_REPLICA_URL, or register the name", file, VFS)
 	}
+	if err := c.contradiction(); err != nil {
+		return c, err
+	}
 	return c.withDefaults(), nil
 }
 

@@ -109,10 +109,10 @@ func (c Config) over(base Config) Config {
 	if c.CacheSize == 0 {
 		c.CacheSize = base.CacheSize
 	}
-	if c.hydrate == unset && !c.Hydrate {
+	if c.hydrate == unset && !c.Hydrate && !c.NoLocalCopy {
 		c.hydrate = base.hydrate
 	}
-	if c.write == unset && !c.Write {
+	if c.write == unset && !c.Write && !c.ReadOnly {
 		c.write = base.write
 	}
 	if c.Durability == 0 {
@@ -124,7 +124,7 @@ func (c Config) over(base Config) Config {
 	if c.BufferPath == "" {
 		c.BufferPath = base.BufferPath
 	}
-	if c.Hydration.Path == "" {
+	if c.Hydration.Path == "" && !c.NoLocalCopy {
 		c.Hydration.Path = base.Hydration.Path
 	}
 	if c.Logger == nil {

@@ -575,3 +575,24 @@ func TestWriting_Attach(t *testing.T) {
 		}
 	}
 }
+
+// TestWriting_ReadOnlyIsReadOnly: what is registered to read only cannot be opened to write, and says so.
+func TestWriting_ReadOnlyIsReadOnly(t *testing.T) {
+	t.Parallel()
+	p := newPrimary(t, 10)
+	if err := litefss3.Register("tool.db", litefss3.Config{Store: p.Store, ReplicaURL: "mem:tool", ReadOnly: true, NoLocalCopy: true, PollInterval: -1}); err != nil {
+		t.Fatal(err)
+	}
+	defer litefss3.Unregister("tool.db")
+	for params, want := range map[string]string{"": "", "&write_enabled=1": "ReadOnly", "&hydration_enabled=1": "NoLocalCopy", "&write_enabled=0&hydration_enabled=0": ""} {
+		db, err := sql.Open("sqlite3", "file:tool.db?vfs=litefs-s3"+params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = db.Ping()
+		db.Close()
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: %v, want %q", params, err, want)
+		}
+	}
+}

@@ -103,9 +103,9 @@ func displayURL(replica string) string {
 	return bare
 }
 
-// config is how a replica is opened.
+// config is how a replica is opened: with nothing of what the environment may say for the application that the replica belongs to.
 func (c *cli) config(replica string) litefss3.Config {
-	return litefss3.Config{ReplicaURL: replica, Store: c.store, Logger: c.logger()}
+	return litefss3.Config{ReplicaURL: replica, Store: c.store, Logger: c.logger(), ReadOnly: true, NoLocalCopy: true}
 }
 
 // open returns the store of a replica.
