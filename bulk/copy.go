@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/ticker"
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
 
@@ -234,22 +235,7 @@ func (c *copier) tell() (stop func()) {
 	if c.opts.OnProgress == nil {
 		return func() {}
 	}
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(tellEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				c.opts.OnProgress(c.progress())
-			case <-quit:
-				c.opts.OnProgress(c.progress())
-				return
-			}
-		}
-	}()
-	return func() { close(quit); <-ended }
+	return ticker.Every(tellEvery, func() { c.opts.OnProgress(c.progress()) })
 }
 
 func (c *copier) progress() Progress {

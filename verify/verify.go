@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/ticker"
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
 
@@ -181,22 +182,7 @@ func (r *run) tell() (stop func()) {
 	if r.opts.OnProgress == nil {
 		return func() {}
 	}
-	quit, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(tellEvery)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				r.opts.OnProgress(r.progress())
-			case <-quit:
-				r.opts.OnProgress(r.progress())
-				return
-			}
-		}
-	}()
-	return func() { close(quit); <-ended }
+	return ticker.Every(tellEvery, func() { r.opts.OnProgress(r.progress()) })
 }
 
 func (r *run) progress() Progress {

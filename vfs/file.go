@@ -21,7 +21,7 @@ type file struct {
 
 	write writing // nothing unless the transaction writes
 
-	first   page1  // page 1 as SQLite gets to see it
+	first   first  // page 1 as SQLite gets to see it
 	scratch []byte // see buffer
 
 	cause error // of the last error

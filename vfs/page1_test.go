@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/page1"
 )
 
 // onePage returns the same page 1 for every View, and counts how often it is asked.
@@ -33,7 +34,7 @@ func randomPage1(size int) []byte {
 	for i := range page {
 		page[i] = byte(rng.Uint32())
 	}
-	page[offWriteVersion], page[offReadVersion], page[offReserved] = 2, 2, 0
+	page[page1.WriteVersion], page[page1.ReadVersion], page[page1.Reserved] = 2, 2, 0
 	return page
 }
 
@@ -43,19 +44,19 @@ func TestPage1_ShowsTheView(t *testing.T) {
 		original := randomPage1(size)
 		source := &onePage{page: original}
 		v := &index.View{TXID: 7, PageSize: uint32(size), Commit: 99}
-		var p page1
+		var p first
 		got, err := p.read(t.Context(), source, SnapshotOf(v))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got[offWriteVersion] != 1 || got[offReadVersion] != 1 {
+		if got[page1.WriteVersion] != 1 || got[page1.ReadVersion] != 1 {
 			t.Errorf("page size %d: SQLite would look for a write-ahead log", size)
 		}
 		be := binary.BigEndian
-		if be.Uint32(got[offCounter:]) != v.Counter() || be.Uint32(got[offCounterForOff:]) != v.Counter() || be.Uint32(got[offPages:]) != 99 {
-			t.Errorf("page size %d: counter %d and %d, %d pages", size, be.Uint32(got[offCounter:]), be.Uint32(got[offCounterForOff:]), be.Uint32(got[offPages:]))
+		if be.Uint32(got[page1.Counter:]) != v.Counter() || be.Uint32(got[page1.CounterOf:]) != v.Counter() || be.Uint32(got[page1.Pages:]) != 99 {
+			t.Errorf("page size %d: counter %d and %d, %d pages", size, be.Uint32(got[page1.Counter:]), be.Uint32(got[page1.CounterOf:]), be.Uint32(got[page1.Pages:]))
 		}
-		for _, keep := range [][2]int{{0, offWriteVersion}, {offReserved, offCounter}, {offPages + 4, offCounterForOff}, {offCounterForOff + 4, size}} {
+		for _, keep := range [][2]int{{0, page1.WriteVersion}, {page1.Reserved, page1.Counter}, {page1.Pages + 4, page1.CounterOf}, {page1.CounterOf + 4, size}} {
 			if !bytes.Equal(got[keep[0]:keep[1]], original[keep[0]:keep[1]]) {
 				t.Errorf("page size %d: bytes %d to %d have changed", size, keep[0], keep[1])
 			}
@@ -64,8 +65,8 @@ func TestPage1_ShowsTheView(t *testing.T) {
 			t.Errorf("page 1 of one View was read %d times, error %v", source.reads, err)
 		}
 		next := &index.View{TXID: 8, PageSize: uint32(size), Commit: 99}
-		if got, err := p.read(t.Context(), source, SnapshotOf(next)); err != nil || be.Uint32(got[offCounter:]) != next.Counter() || source.reads != 2 {
-			t.Errorf("page size %d: page 1 of the next View shows counter %d", size, be.Uint32(got[offCounter:]))
+		if got, err := p.read(t.Context(), source, SnapshotOf(next)); err != nil || be.Uint32(got[page1.Counter:]) != next.Counter() || source.reads != 2 {
+			t.Errorf("page size %d: page 1 of the next View shows counter %d", size, be.Uint32(got[page1.Counter:]))
 		}
 	}
 }
@@ -76,16 +77,15 @@ func TestPage1_Checksums(t *testing.T) {
 	t.Parallel()
 	for _, right := range []bool{true, false} {
 		page := randomPage1(4096)
-		page[offReserved] = checksumSize
-		sum := checksum(page[:4096-checksumSize])
-		copy(page[4096-checksumSize:], sum[:])
+		page[page1.Reserved] = page1.ChecksumSize
+		page1.Seal(page)
 		if !right {
 			page[4095] ^= 1
 		}
-		var p page1
+		var p first
 		got, err := p.read(t.Context(), &onePage{page: page}, SnapshotOf(&index.View{TXID: 7, PageSize: 4096, Commit: 1}))
-		if err != nil || checksummed(got) != right {
-			t.Errorf("checksum right before: %v, after: %v, error %v", right, checksummed(got), err)
+		if err != nil || page1.Intact(got) != right {
+			t.Errorf("checksum right before: %v, after: %v, error %v", right, page1.Intact(got), err)
 		}
 	}
 }
@@ -94,7 +94,7 @@ func TestPage1_AnErrorIsNotKept(t *testing.T) {
 	t.Parallel()
 	source := &onePage{page: randomPage1(512), err: errors.New("cut")}
 	v := &index.View{TXID: 7, PageSize: 512, Commit: 1}
-	var p page1
+	var p first
 	if _, err := p.read(t.Context(), source, SnapshotOf(v)); err == nil {
 		t.Error("no error")
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
+
+	"github.com/litefs-s3/litefs-s3/internal/page1"
 )
 
 var (
@@ -156,8 +158,8 @@ func (w *writing) commits(page []byte) (pages uint32, ok bool, err error) {
 	if err != nil || !ok {
 		return 0, false, err
 	}
-	counter := binary.BigEndian.Uint32(page[offCounter:])
-	return binary.BigEndian.Uint32(page[offPages:]), w.on.Commit == 0 || counter != w.on.Counter, nil
+	counter := binary.BigEndian.Uint32(page[page1.Counter:])
+	return binary.BigEndian.Uint32(page[page1.Pages:]), w.on.Commit == 0 || counter != w.on.Counter, nil
 }
 
 // CommitPhaseTwo comes when all is committed.

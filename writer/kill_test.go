@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/litefs-s3/litefs-s3/internal/page1"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/faultstore"
 	"github.com/litefs-s3/litefs-s3/objstore/filestore"
@@ -126,8 +127,8 @@ func (h *history) page(pgno uint32) []byte {
 	p := make([]byte, testPageSize)
 	if pgno == 1 {
 		copy(p, "SQLite format 3\x00")
-		binary.BigEndian.PutUint16(p[offPageSize:], testPageSize)
-		p[offWriteVersion], p[offReadVersion] = 1, 1
+		binary.BigEndian.PutUint16(p[page1.PageSize:], testPageSize)
+		p[page1.WriteVersion], p[page1.ReadVersion] = 1, 1
 	}
 	for off := 100; off+8 <= len(p); off += 8 {
 		binary.BigEndian.PutUint32(p[off:], h.n)
@@ -152,7 +153,7 @@ func (h *history) catchUp(store objstore.Store, s *Snapshot) error {
 }
 
 func (h *history) commit(w *Writer) error {
-	tx, err := w.Begin(w.Snapshot())
+	tx, err := w.Begin(context.Background(), w.Snapshot())
 	if errors.Is(err, ErrLogFull) {
 		time.Sleep(time.Millisecond)
 		return nil

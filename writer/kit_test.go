@@ -20,6 +20,7 @@ import (
 	"github.com/superfly/ltx"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/page1"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/faultstore"
 )
@@ -159,15 +160,15 @@ func (d *database) page(pgno uint32) []byte {
 	}
 	if pgno == 1 {
 		copy(p, "SQLite format 3\x00")
-		binary.BigEndian.PutUint16(p[offPageSize:], uint16(d.pageSize%65536|d.pageSize>>16))
-		p[offWriteVersion], p[offReadVersion], p[offReserved] = 1, 1, 0
+		binary.BigEndian.PutUint16(p[page1.PageSize:], uint16(d.pageSize%65536|d.pageSize>>16))
+		p[page1.WriteVersion], p[page1.ReadVersion], p[page1.Reserved] = 1, 1, 0
 	}
 	return p
 }
 
 // write makes a transaction in the Writer, and in a copy of the oracle that it returns.
 func (d *database) write(size uint32, pgnos ...uint32) (*Tx, image, error) {
-	tx, err := d.Begin(d.Snapshot())
+	tx, err := d.Begin(context.Background(), d.Snapshot())
 	if err != nil {
 		return nil, nil, err
 	}
