@@ -35,8 +35,12 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 	}
 	w, err := d.openWriter(ctx, c)
 	if errors.Is(err, writer.ErrLogInUse) {
-		d.log.LogAttrs(ctx, slog.LevelWarn, "another process on this machine writes to the replica", slog.Any("err", err))
 		d.whyNot.Store(&err)
+		if c.Lease == AutomaticLease && !d.inUse {
+			d.inUse = true
+			d.log.LogAttrs(ctx, slog.LevelWarn, "another process on this machine writes to the replica; waiting for its commit log", slog.Any("err", err))
+			d.wg.Go(func() { d.waitForLog(c) })
+		}
 		return nil
 	}
 	if err != nil {
@@ -103,13 +107,42 @@ func (d *database) openNewReplica(ctx context.Context, c Config) (writer.Replica
 	}
 }
 
+// tryAgain is the time between two attempts to become the writer.
+const tryAgain = time.Second
+
+// waitForLog opens the writer as soon as no other process has its log.
+func (d *database) waitForLog(c Config) {
+	for d.writer.Load() == nil {
+		select {
+		case <-time.After(tryAgain):
+		case <-d.wanted.Done():
+			return
+		}
+		ctx, cancel := context.WithTimeout(d.wanted, c.OpenTimeout)
+		if err := d.enableWriting(ctx, c); err != nil && d.wanted.Err() == nil {
+			d.log.LogAttrs(ctx, slog.LevelWarn, "writer not opened; trying again", slog.Any("err", err))
+			d.whyNot.Store(&err)
+		}
+		cancel()
+	}
+}
+
 // waitForLease makes this process the writer as soon as no other is.
 func (d *database) waitForLease(ctx context.Context, w *writer.Writer) {
-	if w.Status().Writer {
-		return
-	}
-	if err := w.AcquireWait(ctx); err != nil && ctx.Err() == nil {
-		d.log.LogAttrs(ctx, slog.LevelWarn, "lease not acquired; PRAGMA litestream_acquire_lease tries again", slog.Any("err", err))
+	for told := false; !w.Status().Writer; {
+		err := w.AcquireWait(ctx)
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		if !told {
+			d.log.LogAttrs(ctx, slog.LevelWarn, "lease not acquired; trying again", slog.Any("err", err))
+			told = true
+		}
+		select {
+		case <-time.After(tryAgain):
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
@@ -196,7 +229,7 @@ func (c *connection) theWriter() (*writer.Writer, error) {
 	return nil, writer.ErrReadOnly
 }
 
-func (c *connection) BeginWrite(_ context.Context, s vfs.Snapshot) (vfs.Transaction, error) {
+func (c *connection) BeginWrite(ctx context.Context, s vfs.Snapshot) (vfs.Transaction, error) {
 	w, err := c.theWriter()
 	if err != nil {
 		return nil, refusal(err)
@@ -205,7 +238,7 @@ func (c *connection) BeginWrite(_ context.Context, s vfs.Snapshot) (vfs.Transact
 	if !ok { // the transaction began before there was a writer
 		return nil, refusal(writer.ErrStale)
 	}
-	tx, err := w.Begin(snap)
+	tx, err := w.Begin(ctx, snap)
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -257,6 +290,9 @@ func (c *connection) IsWriter() bool {
 func (c *connection) Durable() index.TXID {
 	if w := c.db.writer.Load(); w != nil {
 		return w.DurableTXID()
+	}
+	if t := c.db.tracker(); t != nil {
+		return t.View().TXID
 	}
 	return 0
 }

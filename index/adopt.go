@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
@@ -42,6 +43,7 @@ func (t *Tracker) Adopt(ctx context.Context, f File, body io.ReaderAt) (*View, e
 	t.segments.put(l.seg)
 	v := newView(cur.table.Load().extend(l.seg), cur.History)
 	t.noteKnown(v.TXID)
+	t.adopted = time.Now()
 	t.publish(v, wholeBody(body, &f, l.blobs))
 	return v, nil
 }

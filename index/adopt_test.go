@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/faultstore"
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
 )
@@ -198,4 +199,36 @@ func TestAdopt_Concurrent(t *testing.T) {
 			t.Fatalf("%s: %v", &f, err)
 		}
 	}
+}
+
+// While this process puts the next file, and an interval after it, Run asks for nothing that is at hand; Poll always does.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	m := newModel(new(memstore.Store), 1, 1, 512, func(err error) { t.Fatal(err) })
+	m.commit(3)
+	counts := objstore.NewMetrics(m.store)
+	tr := mustOpen(t, counts)
+	polls := func(want int64) {
+		t.Helper()
+		before := counts.Stats().Requests()
+		if err := tr.pollUnlessOwn(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := counts.Stats().Requests() - before; got != want {
+			t.Errorf("%d requests, want %d", got, want)
+		}
+	}
+	polls(1)
+	release := tr.Hold()
+	polls(0)
+	release()
+	polls(1)
+	tr.SetPollInterval(time.Hour)
+	tr.adopted = time.Now()
+	polls(0)
+	tr.await.Add(1) // somebody waits for what another one writes
+	polls(1)
+	tr.await.Add(-1)
+	tr.mustList = true
+	polls(1)
 }

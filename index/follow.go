@@ -29,6 +29,26 @@ func (t *Tracker) Poll(ctx context.Context) error {
 	})
 }
 
+// pollUnlessOwn is Poll, but asks for no file that this process is about to put, or has just put the one before.
+func (t *Tracker) pollUnlessOwn(ctx context.Context) error {
+	return t.asMover(ctx, func() error {
+		switch {
+		case t.mustList || t.listingDue(time.Now()):
+			return t.relist(ctx)
+		case t.holds.Load() > 0, t.await.Load() == 0 && time.Since(t.adopted) < t.PollInterval():
+			return nil
+		}
+		return t.pollNext(ctx)
+	})
+}
+
+// Hold makes Run ask for no next file until release is called: the caller is about to put it, and to Adopt it. A poll would
+// find it first and fetch what is at hand. Listings go on.
+func (t *Tracker) Hold() (release func()) {
+	t.holds.Add(1)
+	return func() { t.holds.Add(-1) }
+}
+
 // Refresh lists the replica and publishes what it finds.
 func (t *Tracker) Refresh(ctx context.Context) error {
 	return t.asMover(ctx, func() error { return t.relist(ctx) })

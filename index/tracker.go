@@ -67,6 +67,7 @@ type Tracker struct {
 	state atomic.Pointer[State]
 	every atomic.Int64 // the poll interval, as a time.Duration
 	await atomic.Int64 // how many wait for a TXID
+	holds atomic.Int64 // how many are putting the next file
 
 	turn   chan struct{} // holds one token: whoever has it may move the head
 	moving chan struct{} // the same for moving a View to other files
@@ -75,6 +76,7 @@ type Tracker struct {
 	listed     time.Time // last listing
 	listedTXID TXID      // head after it
 	polled     time.Time // last poll that ended well
+	adopted    time.Time // last file that this process has put
 	mustList   bool      // the next poll has to list
 	suspected  bool      // the last listing showed less than is known
 
@@ -223,7 +225,7 @@ func (t *Tracker) Run(ctx context.Context) {
 		case <-timer.C:
 		}
 		before, failed := t.View(), t.State().Err != nil
-		err := t.Poll(ctx)
+		err := t.pollUnlessOwn(ctx)
 		if ctx.Err() != nil {
 			return
 		}

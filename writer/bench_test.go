@@ -33,7 +33,7 @@ func BenchmarkCommit(b *testing.B) {
 			n := uint32(0)
 			for b.Loop() {
 				n++
-				tx, err := d.Begin(d.Snapshot())
+				tx, err := d.Begin(context.Background(), d.Snapshot())
 				must(b, err)
 				for _, pgno := range []uint32{1, 2, 3 + n%900} {
 					must(b, tx.WritePage(pgno, page))

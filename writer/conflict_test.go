@@ -73,8 +73,8 @@ func TestW3_PausedWriter(t *testing.T) {
 	go func() { failed <- a.Sync(context.Background()) }()
 	<-inPut
 	now.Add(31)
-	wantErr(t, a.try(6, 2), ErrLeaseLost)
 	must(t, b.Acquire(t.Context()))
+	wantErr(t, a.try(6, 2), ErrLeaseLost)
 	b.commit(5, 3)
 	b.sync()
 	close(goOn)
@@ -188,14 +188,32 @@ func TestW3_LeaseLost(t *testing.T) {
 	clock := func() time.Time { return time.Unix(1_800_000_000+now.Load(), 0) }
 	opts := testOptions(t)
 	opts.Clock, opts.LeaseTTL = clock, 30*time.Second
-	a := newDatabase(t, mem, opts)
+	var down atomic.Bool
+	a := newDatabase(t, faultstore.Wrap(mem, func(_ context.Context, c faultstore.Call) faultstore.Action {
+		if c.Op == "put" && down.Load() {
+			return faultstore.Action{Mode: faultstore.Refuse}
+		}
+		return faultstore.Action{}
+	}), opts)
+	a.mem = mem
 	a.commit(5, 2, 3)
 	a.sync()
 	a.commit(5, 2)
+	now.Add(31) // it slept, and nobody wanted the lease
+	a.commit(5, 2)
 	now.Add(31)
-	wantErr(t, a.try(5, 2), ErrLeaseLost)
+	a.sync()
+
+	a.commit(5, 2)
+	down.Store(true)
+	now.Add(31)
+	if err := a.renew(t.Context()); err == nil {
+		t.Fatal("renewed although the store is down")
+	}
+	wantErr(t, a.try(5, 2), ErrLeaseLost) // at once: that it cannot be renewed is known
 	wantErr(t, a.Sync(t.Context()), ErrLeaseLost)
-	must(t, a.renew(t.Context())) // nobody wanted it
+	down.Store(false)
+	must(t, a.renew(t.Context()))
 	a.commit(5, 3)
 	a.sync()
 

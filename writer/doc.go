@@ -7,7 +7,7 @@
 //
 //	snap := w.Snapshot()                       // SHARED: the newest committed state
 //	ok, err := snap.ReadPage(pgno, buf)        // not uploaded yet; else read snap.Base() as any View
-//	tx, err := w.Begin(snap)                   // RESERVED: ErrBusy, ErrStale, ErrReadOnly …
+//	tx, err := w.Begin(ctx, snap)              // RESERVED: ErrBusy, ErrStale, ErrReadOnly …
 //	err = tx.WritePage(pgno, data)
 //	snap, err = tx.Commit(ctx, commit)         // SQLite's commit point
 //

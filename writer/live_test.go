@@ -16,6 +16,7 @@ import (
 	"github.com/superfly/ltx"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/page1"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/faultstore"
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
@@ -167,7 +168,7 @@ func concurrent(t *testing.T, durability Durability) {
 // writeAll commits the number n to all pages.
 func writeAll(t *testing.T, w *Writer, pages uint32, n uint64) {
 	t.Helper()
-	tx, err := w.Begin(w.Snapshot())
+	tx, err := w.Begin(context.Background(), w.Snapshot())
 	must(t, err)
 	must(t, fill(tx, pages, n))
 	_, err = tx.Commit(context.Background(), pages)
@@ -179,7 +180,7 @@ func fill(tx *Tx, pages uint32, n uint64) error {
 		p := make([]byte, testPageSize)
 		if pgno == 1 {
 			copy(p, "SQLite format 3\x00")
-			binary.BigEndian.PutUint16(p[offPageSize:], testPageSize)
+			binary.BigEndian.PutUint16(p[page1.PageSize:], testPageSize)
 		}
 		binary.BigEndian.PutUint64(p[200:], n)
 		if err := tx.WritePage(pgno, p); err != nil {
@@ -193,7 +194,7 @@ func fill(tx *Tx, pages uint32, n uint64) error {
 func increment(t *testing.T, w *Writer, mem objstore.Store, pages uint32) bool {
 	s := w.Snapshot()
 	n := readAll(t, mem, s, pages)
-	tx, err := w.Begin(s)
+	tx, err := w.Begin(context.Background(), s)
 	if errors.Is(err, ErrBusy) || errors.Is(err, ErrStale) {
 		return false
 	}
@@ -262,7 +263,7 @@ func TestLarge(t *testing.T) {
 		}
 		return page
 	}
-	tx, err := d.Begin(d.Snapshot())
+	tx, err := d.Begin(context.Background(), d.Snapshot())
 	must(t, err)
 	for pgno := uint32(pages); pgno >= 1; pgno-- {
 		must(t, tx.WritePage(pgno, page)) // written twice
@@ -350,7 +351,7 @@ func TestLockPage(t *testing.T) {
 	d := newDatabase(t, mem, testOptions(t))
 	d.pageSize = pageSize
 	for _, size := range []uint32{lock - 1, lock, lock + 1, lock - 3, lock + 4} {
-		tx, err := d.Begin(d.Snapshot())
+		tx, err := d.Begin(context.Background(), d.Snapshot())
 		must(t, err)
 		must(t, tx.WritePage(1, d.page(1)))
 		must(t, tx.WritePage(lock, page))
@@ -404,22 +405,21 @@ func zeroDatabase(t *testing.T, pageSize, commit uint32) []byte {
 // that the driver's checksum VFS keeps when it does.
 func TestPage1(t *testing.T) {
 	t.Parallel()
-	for _, reserved := range []byte{0, checksumSize} {
+	for _, reserved := range []byte{0, page1.ChecksumSize} {
 		mem := new(memstore.Store)
 		first := newDatabase(t, mem, testOptions(t))
 		wal := first.page(1)
 		seal := func(p []byte) []byte {
-			p[offReserved] = reserved
-			if reserved == checksumSize {
-				s := checksum(p[:len(p)-checksumSize])
-				copy(p[len(p)-checksumSize:], s[:])
+			p[page1.Reserved] = reserved
+			if reserved == page1.ChecksumSize {
+				page1.Seal(p)
 			}
 			return p
 		}
-		wal[offWriteVersion], wal[offReadVersion] = 2, 2
+		wal[page1.WriteVersion], wal[page1.ReadVersion] = 2, 2
 		commitPage1 := func(d *database, p []byte) {
 			t.Helper()
-			tx, err := d.Begin(d.Snapshot())
+			tx, err := d.Begin(context.Background(), d.Snapshot())
 			must(t, err)
 			must(t, tx.WritePage(1, seal(p)))
 			_, err = tx.Commit(t.Context(), 1)
@@ -434,7 +434,7 @@ func TestPage1(t *testing.T) {
 			got, err := readPage(mem, d.Snapshot(), 1)
 			must(t, err)
 			want := bytes.Clone(shown)
-			want[offWriteVersion], want[offReadVersion] = 2, 2
+			want[page1.WriteVersion], want[page1.ReadVersion] = 2, 2
 			if !bytes.Equal(got, seal(want)) {
 				t.Fatalf("reserved %d: page 1 is %x", reserved, got[:32])
 			}
@@ -442,7 +442,7 @@ func TestPage1(t *testing.T) {
 		d.sync()
 		got, err := readPage(mem, d.Snapshot(), 1)
 		must(t, err)
-		if got[offWriteVersion] != 2 || reserved == checksumSize && !checksummed(got) {
+		if got[page1.WriteVersion] != 2 || reserved == page1.ChecksumSize && !page1.Intact(got) {
 			t.Fatalf("reserved %d: page 1 in the bucket is %x", reserved, got[:32])
 		}
 	}

@@ -14,6 +14,8 @@ type Replica interface {
 	View() *index.View
 	// Refresh looks in the bucket for a newer one.
 	Refresh(ctx context.Context) error
+	// Hold keeps it from asking for the next file, which the caller is about to put, until release.
+	Hold() (release func())
 	// Adopt makes a file the newest View that was just put, without asking the bucket for it.
 	Adopt(ctx context.Context, f index.File, body io.ReaderAt) (*index.View, error)
 }

@@ -24,10 +24,10 @@ type Tx struct {
 // errDone: use after the end.
 var errDone = errors.New("transaction has ended")
 
-// Begin begins a write transaction on a Snapshot, which must be the newest. It waits for nothing and takes no request. Why not:
-// ErrReadOnly or a LeaseHeldError, ErrLeaseLost, a ConflictError, ErrBusy, ErrStale, ErrLogFull.
-func (w *Writer) Begin(snap *Snapshot) (*Tx, error) {
-	if err := w.mayWrite(); err != nil {
+// Begin begins a write transaction on a Snapshot, which must be the newest. It waits for nothing and takes no request, unless the
+// lease was not renewed in time. Why not: ErrReadOnly or a LeaseHeldError, ErrLeaseLost, a ConflictError, ErrBusy, ErrStale, ErrLogFull.
+func (w *Writer) Begin(ctx context.Context, snap *Snapshot) (*Tx, error) {
+	if err := w.mayWrite(ctx); err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
@@ -62,9 +62,20 @@ func (w *Writer) whyLocked() error {
 	return errors.New("the upload is under way")
 }
 
-// mayWrite says why nothing can be committed now.
-func (w *Writer) mayWrite() error {
+// mayWrite says why nothing can be committed now. A lease whose time has run out although no renewal has failed is renewed first: the process
+// was stopped, or the machine slept.
+func (w *Writer) mayWrite(ctx context.Context) error {
 	if err := w.check(); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	err, failed := w.leaseErrLocked(), w.renewErr != nil
+	late := w.lease != nil && err != nil
+	w.mu.Unlock()
+	if !late || failed {
+		return err
+	}
+	if err := w.renew(ctx); err != nil {
 		return err
 	}
 	w.mu.Lock()
@@ -137,7 +148,7 @@ func (tx *Tx) Commit(ctx context.Context, commit uint32) (*Snapshot, error) {
 	if tx.done {
 		return nil, errDone
 	}
-	if err := w.mayWrite(); err != nil {
+	if err := w.mayWrite(ctx); err != nil {
 		return nil, err
 	}
 	if w.cur.Load().counter != tx.snap.counter {

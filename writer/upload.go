@@ -13,7 +13,7 @@ import (
 // ship brings one batch into the bucket, and the base of the Snapshot to it: what is left to do of the last one, or a new one of all that
 // is committed. The caller has the turn.
 func (w *Writer) ship(ctx context.Context) error {
-	if err := w.mayShip(); err != nil {
+	if err := w.mayShip(ctx); err != nil {
 		return err
 	}
 	if w.flight == nil {
@@ -27,6 +27,9 @@ func (w *Writer) ship(ctx context.Context) error {
 			w.land(b) // nothing was sent: the next one may have more in it
 		}
 		return err
+	}
+	if f := w.replica.Load(); f != nil {
+		defer f.Hold()()
 	}
 	if !b.stored {
 		if err := w.send(ctx, b); err != nil {
@@ -44,16 +47,11 @@ func (w *Writer) ship(ctx context.Context) error {
 }
 
 // mayShip says why nothing can be sent now.
-func (w *Writer) mayShip() error {
-	if err := w.check(); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
+func (w *Writer) mayShip(ctx context.Context) error {
 	if w.flight != nil && w.flight.stored {
-		return nil // it is there, only the rest is to be done
+		return w.check() // it is there, only the rest is to be done
 	}
-	return w.leaseErrLocked()
+	return w.mayWrite(ctx)
 }
 
 // prepare encodes the batch and seals it. From then on a process that starts after a crash will do the same.

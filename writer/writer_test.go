@@ -112,9 +112,9 @@ func TestBegin(t *testing.T) {
 	d := newDatabase(t, store, opts)
 	d.commit(3, 2, 3)
 	stale := d.Snapshot()
-	tx, err := d.Begin(stale)
+	tx, err := d.Begin(context.Background(), stale)
 	must(t, err)
-	_, err = d.Begin(stale)
+	_, err = d.Begin(context.Background(), stale)
 	wantErr(t, err, ErrBusy)
 	must(t, tx.WritePage(2, d.page(2)))
 	tx.Rollback()
@@ -122,22 +122,22 @@ func TestBegin(t *testing.T) {
 	d.check()
 	wantErr(t, tx.WritePage(2, d.page(2)), errDone)
 	d.sync()
-	tx, err = d.Begin(stale) // an upload makes nothing stale
+	tx, err = d.Begin(context.Background(), stale) // an upload makes nothing stale
 	must(t, err)
 	tx.Rollback()
 	d.commit(3, 2)
-	_, err = d.Begin(stale)
+	_, err = d.Begin(context.Background(), stale)
 	wantErr(t, err, ErrStale)
 	checkSnapshot(t, store, d.Snapshot(), d.now, d.size)
 
 	other := d.other("second")
-	_, err = other.Begin(other.Snapshot())
+	_, err = other.Begin(context.Background(), other.Snapshot())
 	wantErr(t, err, ErrReadOnly)
 	var held *LeaseHeldError
 	if err := other.Acquire(t.Context()); !errors.As(err, &held) || held.Owner != "first" {
 		t.Fatalf("the second writer got %v", err)
 	}
-	_, err = other.Begin(other.Snapshot())
+	_, err = other.Begin(context.Background(), other.Snapshot())
 	if !errors.As(err, &held) || held.Owner != "first" {
 		t.Fatalf("Begin does not name the holder: %v", err)
 	}
