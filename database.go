@@ -42,6 +42,7 @@ type database struct {
 	early    []index.Blob // came while the replica was opened, before there was a copy
 
 	enabling    chan struct{} // holds one token: whoever has it may open the writer
+	inUse       bool          // its log is another process's, and somebody waits for that; for who may open the writer
 	writer      atomic.Pointer[writer.Writer]
 	whyNot      atomic.Pointer[error] // why there is no writer
 	writes      Config                // of the writer
@@ -49,6 +50,8 @@ type database struct {
 	stopWriting context.CancelFunc
 
 	opened  time.Time
+	wanted  context.Context // ends when the database is about to be closed
+	give    context.CancelFunc
 	running context.Context // ends when the database is closed
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
@@ -85,6 +88,7 @@ func (d *database) open(ctx context.Context, c Config) error {
 	}
 	d.source = pages.NewSource(d.store, rehomer{d}, cache)
 	d.running, d.cancel = context.WithCancel(context.Background())
+	d.wanted, d.give = context.WithCancel(d.running)
 	_, err = d.openReplica(ctx, c)
 	if errors.Is(err, index.ErrNoReplica) && c.writes() {
 		d.log.LogAttrs(ctx, slog.LevelInfo, "nothing is in the bucket; the first commit makes a new database")
@@ -161,6 +165,8 @@ func (r rehomer) Rehome(ctx context.Context, v *index.View, gone *index.File) er
 
 // close ends everything. What was committed and could not be uploaded is in the error.
 func (d *database) close() error {
+	d.give()
+	d.enabling <- struct{}{} // for good: no writer is opened any more
 	err := d.closeWriter()
 	d.cancel()
 	d.wg.Wait()
@@ -274,30 +280,42 @@ type entry struct {
 	conf  Config
 	refs  int           // guarded by registry.mu
 	ready chan struct{} // closed when db and err are set
+	gone  chan struct{} // closed when nobody has it open any more, and all its files are closed
 	db    *database
 	err   error
 }
 
-// acquire returns the one database for a configuration. Settings that all its connections share must agree.
+// acquire returns the one database for a configuration. Settings that all its connections share must agree. One that is just being
+// closed still has its files: whoever comes then waits, and opens it again.
 func (r *registry) acquire(ctx context.Context, c Config) (*entry, error) {
 	key := c.identity()
-	r.mu.Lock()
-	e, ok := r.open[key]
-	if ok {
-		if err := e.conf.agrees(c); err != nil {
+	for {
+		r.mu.Lock()
+		e, ok := r.open[key]
+		switch {
+		case !ok:
+			e = &entry{key: key, conf: c, refs: 1, ready: make(chan struct{}), gone: make(chan struct{})}
+			r.open[key] = e
 			r.mu.Unlock()
-			return nil, err
+			e.db, e.err = openDatabase(ctx, c)
+			close(e.ready)
+			return r.join(ctx, e)
+		case e.refs > 0:
+			if err := e.conf.agrees(c); err != nil {
+				r.mu.Unlock()
+				return nil, err
+			}
+			e.refs++
+			r.mu.Unlock()
+			return r.join(ctx, e)
 		}
-		e.refs++
 		r.mu.Unlock()
-		return r.join(ctx, e)
+		select {
+		case <-e.gone:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s is still being closed in this process: %w", redact(c.ReplicaURL), ctx.Err())
+		}
 	}
-	e = &entry{key: key, conf: c, refs: 1, ready: make(chan struct{})}
-	r.open[key] = e
-	r.mu.Unlock()
-	e.db, e.err = openDatabase(ctx, c)
-	close(e.ready)
-	return r.join(ctx, e)
 }
 
 // join waits for an entry to be ready.
@@ -320,19 +338,21 @@ func (r *registry) join(ctx context.Context, e *entry) (*entry, error) {
 }
 
 // release gives up one use. The last one closes the replica, and has to say what was not uploaded.
-func (r *registry) release(e *entry) error {
+func (r *registry) release(e *entry) (err error) {
 	r.mu.Lock()
 	e.refs--
 	last := e.refs == 0
-	if last && r.open[e.key] == e {
-		delete(r.open, e.key)
-	}
 	r.mu.Unlock()
-	if last { // whoever opens it has a reference, so it is ready
-		<-e.ready
-		if e.db != nil {
-			return e.db.close()
-		}
+	if !last {
+		return nil
 	}
-	return nil
+	<-e.ready // whoever opens it has a reference, so it is
+	if e.db != nil {
+		err = e.db.close()
+	}
+	r.mu.Lock()
+	delete(r.open, e.key)
+	r.mu.Unlock()
+	close(e.gone)
+	return err
 }

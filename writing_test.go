@@ -48,7 +48,7 @@ func execute(t testing.TB, db interface {
 // fresh opens the replica as somebody who has never seen it.
 func fresh(t testing.TB, store objstore.Store) *sql.DB {
 	t.Helper()
-	return open(t, struct{ objstore.Store }{store}, func(c *litefss3.Config) { c.ReplicaURL += "-fresh" })
+	return open(t, &struct{ objstore.Store }{store}, func(c *litefss3.Config) { c.ReplicaURL += "-fresh" })
 }
 
 func TestWriting_ANewDatabase(t *testing.T) {
@@ -593,6 +593,115 @@ func TestWriting_ReadOnlyIsReadOnly(t *testing.T) {
 		db.Close()
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", params, err, want)
+		}
+	}
+}
+
+// TestWriting_WaitsForTheLog: a process that is started while another one on the machine still has the commit log becomes the writer when that
+// one ends.
+func TestWriting_WaitsForTheLog(t *testing.T) {
+	t.Parallel()
+	store, log := new(memstore.Store), writing(t)
+	first := open(t, store, log)
+	execute(t, first, "CREATE TABLE t(x)", "INSERT INTO t VALUES (1)", "PRAGMA litestream_sync")
+	second := open(t, struct{ objstore.Store }{store}, log, following, func(c *litefss3.Config) { c.ReplicaURL += "-2" })
+	conn, err := second.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(t.Context(), "INSERT INTO t VALUES (2)"); !errors.Is(err, sqlite3.READONLY) {
+		t.Fatalf("a write while another process has the log: %v", err)
+	}
+	if cause := litefss3.Cause(conn, "main"); !errors.Is(cause, writer.ErrLogInUse) {
+		t.Errorf("the cause is %v", cause)
+	}
+	if got := value(t, conn, "PRAGMA litestream_durable_txid"); got != "0000000000000001" {
+		t.Errorf("durable is %s", got)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); value(t, conn, "PRAGMA litestream_write_enabled") != "1"; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the second process did not become the writer")
+		}
+	}
+	execute(t, conn, "INSERT INTO t VALUES (3)")
+	if got := value(t, conn, "SELECT group_concat(x) FROM t"); got != "1,3" {
+		t.Errorf("rows %s", got)
+	}
+}
+
+// TestWriting_OpenedAgainWhileItCloses: a pool that closes its last connection and opens the next one gets its writer and its local copy
+// back, however long the last upload takes.
+func TestWriting_OpenedAgainWhileItCloses(t *testing.T) {
+	t.Parallel()
+	store := &slowPuts{Store: new(memstore.Store), begun: make(chan struct{}, 100), goOn: make(chan struct{})}
+	config := litefss3.Config{Store: store, ReplicaURL: "mem:again", PollInterval: -1}
+	writing(t)(&config)
+	config.SyncInterval, config.Hydration.Path = time.Hour, filepath.Join(t.TempDir(), "app.db")
+	first, err := litefss3.OpenDB(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	execute(t, first, "CREATE TABLE t(x)", "PRAGMA litestream_sync", "INSERT INTO t VALUES (1)")
+	store.hangs.Store(true)
+	closed := make(chan error)
+	go func() { closed <- first.Close() }()
+	<-store.begun
+	second, err := litefss3.OpenDB(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.Close()
+	opened := make(chan error)
+	go func() { opened <- second.Ping() }()
+	select {
+	case err := <-opened:
+		t.Errorf("opened while the log and the copy are in use: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	store.hangs.Store(false)
+	close(store.goOn)
+	if err := errors.Join(<-closed, <-opened); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, second, "INSERT INTO t VALUES (2)")
+	if got := value(t, second, "SELECT group_concat(x) FROM t"); got != "1,2" {
+		t.Errorf("rows %s", got)
+	}
+	if h := status(t, second).Hydration; h == nil || h.Temporary {
+		t.Errorf("the local copy is %+v", h)
+	}
+}
+
+// TestWriting_RemoteTakesBack: with durability remote a COMMIT that does not reach the bucket is an error, and SQLite takes it back: nothing of it
+// is there, here or in the bucket, also when that works again.
+func TestWriting_RemoteTakesBack(t *testing.T) {
+	t.Parallel()
+	store := &refusing{Store: new(memstore.Store)}
+	db := open(t, store, writing(t), func(c *litefss3.Config) { c.Durability = writer.Remote })
+	db.SetMaxOpenConns(2)
+	execute(t, db, "CREATE TABLE t(x)", "INSERT INTO t VALUES (1)")
+	if got := value(t, fresh(t, store), "SELECT group_concat(x) FROM t"); got != "1" {
+		t.Fatalf("a commit that returned is not in the bucket: %s", got)
+	}
+	store.refuses.Store(true)
+	if _, err := db.Exec("INSERT INTO t VALUES (2)"); err == nil {
+		t.Fatal("a commit returned that is not in the bucket")
+	}
+	if got := value(t, db, "SELECT group_concat(x) FROM t"); got != "1" {
+		t.Errorf("rows %s after a COMMIT that failed", got)
+	}
+	store.refuses.Store(false)
+	execute(t, db, "INSERT INTO t VALUES (3)", "PRAGMA litestream_sync")
+	for name, d := range map[string]*sql.DB{"the writer": db, "a fresh reader": fresh(t, store)} {
+		if got := value(t, d, "SELECT group_concat(x) FROM t"); got != "1,3" {
+			t.Errorf("%s: rows %s", name, got)
+		}
+		if got := value(t, d, "PRAGMA integrity_check"); got != "ok" {
+			t.Errorf("%s: integrity_check: %s", name, got)
 		}
 	}
 }
