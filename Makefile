@@ -7,21 +7,26 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test unit integration servers bench lint cross fuzz demo clean
+.PHONY: all test race unit integration servers bench lint cross fuzz demo clean
 
 all: lint test
 
-## test: everything: unit, race, conformance, integration with real MinIO and Litestream (whose tests mostly wait, hence 4 at once)
+## test: everything: unit, conformance, integration with real MinIO and Litestream (whose tests mostly wait, hence 4 at once); then less of it with the race detector
 test: servers
-	$(GO) test -race -timeout 20m -parallel 4 $(PKG)
+	$(GO) test -timeout 20m -parallel 4 $(PKG)
+	$(MAKE) race
+
+## race: all packages with the race detector, which makes them ten times slower: tests do less (-short). SQLite itself runs on one goroutine a connection and is left out
+race: servers
+	$(GO) test -race -short -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false -timeout 20m -parallel 4 $(PKG)
 
 ## unit: what needs no server
 unit:
-	$(GO) test -race -short -timeout 10m ./index/... ./pages/... ./pitr/... ./vfs/... ./internal/... .
+	$(GO) test -short -timeout 10m ./index/... ./pages/... ./pitr/... ./vfs/... ./internal/... .
 
 ## integration: the tests against real servers alone
 integration: servers
-	$(GO) test -race -timeout 20m ./integration/... ./objstore/s3store/...
+	$(GO) test -timeout 20m -parallel 4 ./integration/... ./objstore/s3store/...
 
 ## servers: build MinIO and Litestream once, into the user's cache directory
 servers:

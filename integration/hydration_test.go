@@ -58,13 +58,14 @@ func TestLitestream_Hydration(t *testing.T) {
 	if err := db.Ping(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer stop()
+	enough := func() bool { return during.Load() >= 20 && moments.Load() >= during.Load()+int64(scaled(500, 20)) }
 	var wg sync.WaitGroup
 	for i := range 8 {
 		wg.Go(func() { readMoments(ctx, t, db, i == 7, &moments, &expired) })
 	}
-	for ctx.Err() == nil {
+	for begun := time.Now(); ctx.Err() == nil && !(enough() && time.Since(begun) > scaled(15*time.Second, 0)); {
 		if err := source.transfer(ctx); err != nil && ctx.Err() == nil {
 			t.Fatal(err)
 		}
@@ -73,8 +74,9 @@ func TestLitestream_Hydration(t *testing.T) {
 		case <-ctx.Done():
 		}
 	}
+	stop()
 	wg.Wait()
-	if during.Load() < 20 || moments.Load()-during.Load() < 20 {
+	if !enough() {
 		t.Errorf("%d moments were read before the copy was complete and %d after", during.Load(), moments.Load()-during.Load())
 	}
 

@@ -75,12 +75,13 @@ func (w *Writer) mayWrite(ctx context.Context) error {
 	if !late || failed {
 		return err
 	}
-	if err := w.renew(ctx); err != nil {
-		return err
-	}
+	err = w.renew(ctx)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.leaseErrLocked()
+	if lerr := w.leaseErrLocked(); lerr != nil {
+		return lerr
+	}
+	return err
 }
 
 // leaseErrLocked says why the lease is not ours.
