@@ -211,7 +211,7 @@ func TestH1_CommitsDuringHydration(t *testing.T) {
 	db := open(t, store, hydrated(path), following, func(c *litefss3.Config) { c.Hydration.Bandwidth = 1 << 20 })
 	value(t, db, "SELECT count(*) FROM b")
 	shut := store.close()
-	for range 100 {
+	for range scaled(100, 20) {
 		p.Exec("UPDATE a SET x = hex(randomblob(70)) WHERE id IN (SELECT id FROM a ORDER BY random() LIMIT 5)")
 		p.Exec("INSERT INTO b(y) VALUES (hex(randomblob(60)))")
 		p.Sync()
@@ -252,14 +252,15 @@ func TestH2_ResumeOverExpiry(t *testing.T) {
 	first := visit()
 	for round := range 3 {
 		from := p.TXID + 1
-		for i := range 300 {
+		n := scaled(300, 60)
+		for i := range n {
 			p.Exec("UPDATE a SET x = hex(randomblob(60)) WHERE id = ?", 1+i*5)
-			if round == 1 && i == 150 {
+			if round == 1 && i == n/2 {
 				p.Exec("DELETE FROM b")
 				p.Exec("PRAGMA incremental_vacuum")
 			}
 			p.Sync()
-			if i%50 == 49 {
+			if i%(n/6) == n/6-1 {
 				p.Compact(1, from, p.TXID)
 				from = p.TXID + 1
 			}
@@ -296,7 +297,7 @@ func TestH4_ReadersWhileTheCopyMoves(t *testing.T) {
 			}
 		})
 	}
-	for i := range 60 {
+	for i := range scaled(60, 15) {
 		p.Exec("UPDATE a SET x = hex(randomblob(40 + abs(random() % 30))) WHERE id % 20 = ?", i%20)
 		p.Exec("UPDATE sums SET n = (SELECT sum(length(x)) FROM a)")
 		p.Sync()

@@ -155,7 +155,7 @@ func TestR4_ATransactionSeesOneView(t *testing.T) {
 	began := p.TXID
 	pages := value(t, tx, "PRAGMA page_count")
 	sum := value(t, tx, "SELECT count(*)||sum(length(x)) FROM a")
-	for range 20 {
+	for range scaled(20, 5) {
 		fill(p, 100)
 		p.Exec("DELETE FROM a WHERE id % 3 = 0")
 		p.Sync()
@@ -542,7 +542,7 @@ func TestAPoolSharesOneDatabase(t *testing.T) {
 			}
 		})
 	}
-	for range 50 {
+	for range scaled(50, 15) {
 		p.Exec("UPDATE pair SET n = n + 1")
 		p.Sync()
 	}

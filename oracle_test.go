@@ -77,7 +77,7 @@ func randomBatch(rng *rand.Rand) []string {
 // that are late: results, errors and rows are the same on the connection, on another one, and for a fresh follower.
 func TestW12_RandomBatches(t *testing.T) {
 	t.Parallel()
-	for round := range 20 {
+	for round := range scaled(20, 4) {
 		t.Run(fmt.Sprint("round=", round), func(t *testing.T) {
 			t.Parallel()
 			randomBatches(t, rand.New(rand.NewPCG(uint64(round), 12)), 100)

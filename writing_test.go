@@ -387,7 +387,7 @@ func TestWriting_WithALocalCopy(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "app.db")
 	db := open(t, p.Store, writing(t), hydrated(path), following)
 	hydrateNow(t, db)
-	for i := range 20 {
+	for i := range scaled(20, 10) {
 		execute(t, db, fmt.Sprintf("UPDATE a SET x = 'round %d' WHERE id %% 20 = %d", i, i), "INSERT INTO b(y) VALUES (hex(randomblob(100)))")
 		if i%5 == 4 {
 			execute(t, db, "PRAGMA litestream_sync")
