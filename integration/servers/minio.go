@@ -23,6 +23,7 @@ type MinIO struct {
 	addr   string // host:port, the same for the server's whole life
 	dir    string // holds data and certs
 	log    *logBuffer
+	env    []string // variables that only this server gets
 	shared bool
 	mu     sync.Mutex
 	proc   *process // guarded by mu; replaced by Restart
@@ -92,6 +93,11 @@ func NewMinIO(t testing.TB, dir string) *MinIO {
 // OpenMinIO starts a server with random credentials on a free port, with its data in dir, and waits until it answers.
 // ctx bounds the start, not the server's life: the caller ends it with Stop or Kill.
 func OpenMinIO(ctx context.Context, dir string) (*MinIO, error) {
+	return openMinIO(ctx, &MinIO{dir: dir, S3: S3{Endpoint: "http://"}})
+}
+
+// openMinIO starts a server as the template says, whose Endpoint is the scheme alone.
+func openMinIO(ctx context.Context, template *MinIO) (*MinIO, error) {
 	path, err := Build(ctx, "minio")
 	if err != nil {
 		return nil, err
@@ -102,10 +108,9 @@ func OpenMinIO(ctx context.Context, dir string) (*MinIO, error) {
 		if err != nil {
 			return nil, err
 		}
-		m := &MinIO{
-			S3:   S3{Endpoint: "http://" + addr, AccessKey: rand.Text()[:20], SecretKey: rand.Text()},
-			addr: addr, dir: dir, log: new(logBuffer),
-		}
+		m := &MinIO{S3: template.S3, addr: addr, dir: template.dir, env: template.env, log: new(logBuffer)}
+		m.Endpoint += addr
+		m.AccessKey, m.SecretKey = rand.Text()[:20], rand.Text()
 		if err = m.start(ctx, path); err == nil {
 			return m, nil
 		}
@@ -124,6 +129,7 @@ func (m *MinIO) start(ctx context.Context, path string) error {
 	args := []string{"server", "--quiet", "--address", m.addr, "--certs-dir", certs, data}
 	env := cleanEnv("MINIO_ROOT_USER="+m.AccessKey, "MINIO_ROOT_PASSWORD="+m.SecretKey,
 		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_CI_CD=on") // the last one: data on the root disk is fine
+	env = append(env, m.env...)
 	proc, err := startProcess("MinIO", path, args, env, m.log)
 	if err != nil {
 		return err

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -27,6 +29,8 @@ type S3 struct {
 	Endpoint  string // http://host:port, of the server or of a proxy before it
 	AccessKey string
 	SecretKey string
+	Token     string         // of temporary credentials; else empty
+	CA        *x509.CertPool // whom a server with https is believed for; nil means the system's
 }
 
 // Object is what a listing says of one object.
@@ -134,11 +138,18 @@ func (s S3) roundTrip(
 	for name, values := range header {
 		req.Header[name] = values
 	}
-	if err := s.sign(ctx, req, body); err != nil {
+	return s.send(ctx, "s3", req, body)
+}
+
+// send signs a request for a service and returns the whole answer.
+func (s S3) send(ctx context.Context, service string, req *http.Request, body []byte) ([]byte, error) {
+	if err := s.sign(ctx, service, req, body); err != nil {
 		return nil, err
 	}
 	// A connection of its own: a kept one would be dead after the server was restarted.
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, DisableCompression: true, TLSClientConfig: &tls.Config{RootCAs: s.CA},
+	}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, errors.Unwrap(err) // without the URL: the caller names the resource
@@ -154,12 +165,12 @@ func (s S3) roundTrip(
 	return data, nil
 }
 
-func (s S3) sign(ctx context.Context, req *http.Request, body []byte) error {
+func (s S3) sign(ctx context.Context, service string, req *http.Request, body []byte) error {
 	hash := fmt.Sprintf("%x", sha256.Sum256(body))
 	req.Header.Set("X-Amz-Content-Sha256", hash)
-	creds := aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey}
+	creds := aws.Credentials{AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey, SessionToken: s.Token}
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
-	return signer.SignHTTP(ctx, creds, req, hash, "s3", Region, time.Now())
+	return signer.SignHTTP(ctx, creds, req, hash, service, Region, time.Now())
 }
 
 // escape writes every byte but letters, digits and -_.~ as %XX, which is what the signature is made over.
@@ -187,6 +198,7 @@ func (s S3) Env() []string {
 		"AWS_ACCESS_KEY_ID=" + s.AccessKey,
 		"AWS_SECRET_ACCESS_KEY=" + s.SecretKey,
 		"AWS_REGION=" + Region,
+		"AWS_SESSION_TOKEN=" + s.Token,
 		"AWS_EC2_METADATA_DISABLED=true", // no wait for a cloud that is not there
 	}
 }
