@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration servers bench lint cross fuzz demo clean
+.PHONY: all test race unit integration servers bench lint cross fuzz vulncheck demo clean
 
 all: lint test
 
@@ -53,6 +53,10 @@ fuzz:
 	@set -e; for pkg in $$($(GO) list ./...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
 	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+
+## vulncheck: known weaknesses of the code and of all modules it uses; needs the network
+vulncheck:
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
 ## demo: what it does, in ten seconds, without a server
 demo:
