@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration servers bench lint cross fuzz vulncheck demo clean
+.PHONY: all test race unit integration servers bench lint cross fuzz sqlfuzz vulncheck demo clean
 
 all: lint test
 
@@ -47,12 +47,18 @@ cross:
 	@set -e; for t in $(CROSS); do echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build ./... ; done
 	@set -e; for t in js/wasm wasip1/wasm; do echo "build $$t (below vfs)"; GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build $(LOW); done
 
-## fuzz: each fuzz target for FUZZTIME (default 10s)
+## fuzz: each fuzz target for FUZZTIME
 FUZZTIME ?= 10s
 fuzz:
-	@set -e; for pkg in $$($(GO) list ./...); do \
-	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep ^Fuzz || true); do \
-	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
+	@set -e; for file in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
+	  for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
+	    echo "$$(dirname $$file) $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); done; done
+
+## sqlfuzz: made-up SQL here and on a plain file, SEEDS of it from FIRST on
+SEEDS ?= 2000
+FIRST ?= 0
+sqlfuzz:
+	LITEFS_S3_SQL_SEEDS=$(SEEDS) LITEFS_S3_SQL_FIRST=$(FIRST) $(GO) test -run TestSQL_ -count=1 -timeout 6h .
 
 ## vulncheck: known weaknesses of the code and of all modules it uses; needs the network
 vulncheck:
