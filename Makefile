@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration servers bench lint cross fuzz sqlfuzz vulncheck demo clean
+.PHONY: all test race unit integration servers bench soak lint cross fuzz sqlfuzz vulncheck demo clean
 
 all: lint test
 
@@ -35,6 +35,11 @@ servers:
 ## bench: the benchmark suite; prints a table (QUICK=1 for the 100 MB database alone)
 bench: servers
 	$(GO) run ./integration/bench $(if $(QUICK),-quick)
+
+## soak: a writer, a compactor with retention, readers, time travellers and restores at once, for SOAK (default 5m)
+SOAK ?= 5m
+soak: servers
+	$(GO) test -v -count=1 -timeout 0 -run '^TestSoak$$' ./integration -soak $(SOAK)
 
 ## lint: gofmt, vet, staticcheck
 lint:

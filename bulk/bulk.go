@@ -12,6 +12,7 @@ import (
 type Source struct {
 	Store objstore.RangeReader
 	Mover Mover // nil: a file that is gone is an error
+	Held  *Held // what opening the replica brought; nil: nothing
 }
 
 // Mover finds the pages of a View in other files. An *index.Tracker is one.

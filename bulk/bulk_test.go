@@ -221,6 +221,8 @@ func TestSurvey_Hole(t *testing.T) {
 		{"a few small ones", 100 << 20, map[int]int64{12: 100}, 4095},
 		{"small and large", 100 << 20, map[int]int64{12: 100, 20: 50}, 4095},
 		{"many that cost a request each", 100 << 20, map[int]int64{12: 5000}, 4095},
+		{"what a sixteenth allows", 100 << 20, map[int]int64{12: 500, 13: 500, 14: 100}, 16383},
+		{"no more than that", 100 << 20, map[int]int64{12: 1500, 13: 700, 14: 200}, 8191},
 		{"never too long a one", 10 << 20, map[int]int64{20: 5000}, 0},
 		{"a small database", 100 << 10, map[int]int64{12: 10}, 0},
 	} {

@@ -21,8 +21,6 @@ const (
 	streams = 8
 	// shortRange is how long a range may be that needs none of the streams' buffers.
 	shortRange = 128 << 10
-	// runSize is how much is written at once, in bytes.
-	runSize = 512 << 10
 	// maxFruitless is how often in a row files may be gone before anything was read from them.
 	maxFruitless = 16
 	// tellEvery is the time between two calls of OnProgress.
@@ -38,6 +36,7 @@ type copier struct {
 	left  *pageSet    // pages that are wanted and not written
 	long  chan []byte // buffers of maxRange for long ranges
 	runs  chan []byte // buffers of runSize, or of a page, for decoded pages
+	limit int64       // the longest range of this round, in bytes
 	total int64       // pages
 
 	gone     atomic.Pointer[goneError] // why the plan is out of date
@@ -111,13 +110,17 @@ func (e *goneError) Unwrap() error { return e.err }
 // round plans and fetches what is left. It stops early when a file is gone; what is under way then is brought to its end, for it
 // need not be fetched again.
 func (c *copier) round(ctx context.Context) error {
+	if err := c.unpack(ctx); err != nil {
+		return err
+	}
 	s := look(c.v, c.left)
-	hole, limit := s.hole(), s.limit()
+	hole := s.hole()
+	c.limit = s.limit()
 	c.expect.Store(c.bytes.Load() + s.wanted)
 	g, inner := errgroup.WithContext(ctx)
 	g.SetLimit(c.opts.Concurrency)
 	for _, share := range s.files {
-		for j := range plan(c.v, share.File, c.left, hole, limit) {
+		for j := range plan(c.v, share.File, c.left, hole, c.limit) {
 			if c.gone.Load() != nil || inner.Err() != nil {
 				break
 			}
@@ -160,7 +163,7 @@ func (c *copier) buffer(ctx context.Context, n int64) (raw []byte, done func(), 
 		return nil, nil, err
 	}
 	if int64(len(raw)) < n {
-		raw = make([]byte, max(n, min(maxRange, 2*int64(len(raw)))))
+		raw = make([]byte, max(n, c.limit))
 	}
 	return raw[:n], func() { c.long <- raw }, nil
 }
@@ -174,60 +177,39 @@ func take(ctx context.Context, buffers chan []byte) ([]byte, error) {
 	}
 }
 
-// run is decoded pages that follow each other.
-type run struct {
-	first uint32
-	data  []byte
-}
-
 // write decodes the wanted pages of a range and writes them.
 func (c *copier) write(ctx context.Context, j job, raw []byte) error {
-	size := int(c.v.PageSize)
-	buffer, err := take(ctx, c.runs)
-	if err != nil {
-		return err
-	}
-	defer func() { c.runs <- buffer }()
-	if buffer == nil {
-		buffer = make([]byte, max(runSize, size))
-	}
-	r := run{data: buffer[:0]}
-	for p := range wantedIn(j.span, c.v.Commit, c.left) {
-		n := len(r.data)
-		if n > 0 && (p.Pgno != r.first+uint32(n/size) || n+size > len(buffer)) {
-			if err := c.flush(ctx, r); err != nil {
+	return c.withRun(ctx, func(r *run) error {
+		for p := range wantedIn(j.span, c.v.Commit, c.left) {
+			at := p.Frame.Off - j.span.Off
+			if err := r.add(ctx, p, raw[at:at+p.Frame.Size]); err != nil {
 				return err
 			}
-			n = 0
 		}
-		if n == 0 {
-			r.first = p.Pgno
-		}
-		at := p.Frame.Off - j.span.Off
-		if err := index.DecodeFrame(raw[at:at+p.Frame.Size], p.Pgno, buffer[n:n+size]); err != nil {
-			return fmt.Errorf("page %d of %s at byte %d: %w", p.Pgno, p.Frame.File, p.Frame.Off, err)
-		}
-		r.data = buffer[:n+size]
-	}
-	return c.flush(ctx, r)
+		return nil
+	})
 }
 
-// flush writes a run. After cancellation nothing more is written.
-func (c *copier) flush(ctx context.Context, r run) error {
-	if len(r.data) == 0 {
-		return nil
+// unpack writes the wanted pages of all pieces that are at hand.
+func (c *copier) unpack(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(streams)
+	for _, b := range c.src.Held.all() {
+		g.Go(func() error {
+			return c.withRun(ctx, func(r *run) error {
+				for p, frame := range c.v.Held(b) {
+					if !c.left.has(p.Pgno) {
+						continue
+					}
+					if err := r.add(ctx, p, frame); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		})
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	n := uint32(len(r.data)) / c.v.PageSize
-	if _, err := c.w.WriteAt(r.data, Offset(r.first, c.v.PageSize)); err != nil {
-		return fmt.Errorf("write pages %d to %d: %w", r.first, r.first+n-1, err)
-	}
-	for pgno := r.first; pgno < r.first+n; pgno++ {
-		c.left.remove(pgno)
-	}
-	return nil
+	return g.Wait()
 }
 
 // tell calls OnProgress now and then, until the returned function is called, and then once more.

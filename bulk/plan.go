@@ -18,7 +18,7 @@ const (
 	// maxHole is the longest hole that is fetched along: one that costs as much as a request.
 	maxHole = 64<<10 - 1
 	// wasteShare is how much holes may add to what is wanted: one byte in so many.
-	wasteShare = 32
+	wasteShare = 16
 	// freeRequests is how many requests are made rather than that more is wasted.
 	freeRequests = 64
 )
@@ -113,8 +113,8 @@ func look(v *index.View, wanted *pageSet) *survey {
 }
 
 // hole returns the longest hole to be fetched along. Short ones are, as long as they add little. Beyond that they are only
-// until what is left takes no more than a few requests for each goodRange, for a database whose changes lie scattered would else
-// take one for every few pages.
+// until what is left takes no more than a request for each goodRange, for a database whose changes lie scattered would else take one
+// for every few pages.
 func (s *survey) hole() int64 {
 	requests, waste := int64(len(s.files)), int64(0)
 	for _, h := range s.holes {
@@ -122,7 +122,7 @@ func (s *survey) hole() int64 {
 	}
 	longest := int64(0)
 	for i, h := range s.holes[:bits.Len(maxHole)+1] {
-		enough := requests <= freeRequests+4*s.wanted/goodRange
+		enough := requests <= freeRequests+s.wanted/goodRange
 		switch {
 		case h.n == 0:
 		case waste+h.bytes > s.wanted/wasteShare && enough:
@@ -157,8 +157,8 @@ type FileShare struct {
 	Requests int64
 }
 
-// Shares tells what copying the given pages of v will take, file by file in the order in which they are read. It asks nobody.
-// A page that no file holds is index.ErrCorrupt.
+// Shares tells what copying the given pages of v will take, file by file in the order in which they are read, when nothing is held. It asks
+// nobody. A page that no file holds is index.ErrCorrupt.
 func Shares(v *index.View, pgnos iter.Seq[uint32]) ([]FileShare, error) {
 	wanted := newPageSet(v.Commit, pgnos)
 	if err := missing(v, wanted); err != nil {

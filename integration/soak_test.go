@@ -2,8 +2,10 @@ package integration
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
@@ -23,9 +25,9 @@ import (
 	"github.com/litefs-s3/litefs-s3/verify"
 )
 
-// soakTime is how long the soak test runs. Its compactor's clock is 3,600 times as fast as Litestream's in what it keeps and merges: a
+// soakTime is how long TestSoak runs at least. Its compactor's clock is 3,600 times as fast as Litestream's in what it keeps and merges: a
 // minute is a day of snapshots and two and a half of merges.
-const soakTime = 60 * time.Second
+var soakTime = flag.Duration("soak", 20*time.Second, "how long TestSoak runs at least")
 
 var soakLevels = compact.Options{
 	Levels:           []time.Duration{time.Second, 3 * time.Second, 9 * time.Second},
@@ -38,11 +40,34 @@ type soak struct {
 	t     *testing.T
 	url   string
 	store objstore.Store
+	begin time.Time
 
 	mu    sync.Mutex
-	dumps map[index.TXID]string // guarded by mu
+	dumps map[index.TXID]digest // guarded by mu
 
 	reads, travels, restores, expired atomic.Int64
+}
+
+// digest stands for what a database holds: hours of them fit into memory.
+type digest [sha256.Size]byte
+
+func digestOf(dump string) digest { return sha256.Sum256([]byte(dump)) }
+
+// enough reports whether everybody has done something, and most of what was tried. On a slow machine that takes longer than the time given.
+func (s *soak) enough() bool {
+	return s.reads.Load() >= 50 && s.travels.Load() >= 20 && s.restores.Load() >= 5 && s.expired.Load() <= s.travels.Load()
+}
+
+// last ends the returned context when the time is over and enough was done.
+func (s *soak) last(ctx context.Context, d time.Duration) context.Context {
+	ctx, stop := context.WithCancel(ctx)
+	go func() {
+		defer stop()
+		for ctx.Err() == nil && (time.Since(s.begin) < d || !s.enough()) && !s.t.Failed() {
+			time.Sleep(50 * time.Millisecond)
+		}
+	}()
+	return ctx
 }
 
 // TestSoak lets a writer, a compactor with retention, readers, time travellers and restores work on one replica at once. Whatever anybody reads
@@ -51,7 +76,7 @@ func TestSoak(t *testing.T) {
 	t.Parallel()
 	minio := servers.StartMinIO(t)
 	setEnv(t, minio)
-	s := &soak{t: t, url: minio.URL(minio.Bucket(t), "apps/soak"), dumps: map[index.TXID]string{}}
+	s := &soak{t: t, url: minio.URL(minio.Bucket(t), "apps/soak"), dumps: map[index.TXID]digest{}}
 	s.store = openReplica(t, s.url)
 	c := writerConfig(s.url, filepath.Join(t.TempDir(), "log"))
 	c.Compaction, c.LeaseTTL = litefss3.CompactionOff, 30*time.Second
@@ -66,8 +91,12 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, stop := context.WithTimeout(t.Context(), soakTime)
-	defer stop()
+	length := *soakTime
+	if testing.Short() {
+		length /= 2
+	}
+	s.begin = time.Now()
+	ctx := s.last(t.Context(), length)
 	var wg sync.WaitGroup
 	for _, work := range []func(context.Context){
 		func(ctx context.Context) { s.write(ctx, db) }, compactor.Watch, s.read, s.read, s.travel, s.travel, s.restore,
@@ -83,10 +112,8 @@ func TestSoak(t *testing.T) {
 	if primary.Dump(t, restored(t, minio, s.url)) != want {
 		t.Error("litestream restore makes something else of the bucket")
 	}
-	if s.reads.Load() < 50 || s.travels.Load() < 20 || s.restores.Load() < 5 || s.expired.Load() > s.travels.Load()/2 {
-		t.Errorf("%d reads, %d travels, %d restores, %d expired", s.reads.Load(), s.travels.Load(), s.restores.Load(), s.expired.Load())
-	}
-	t.Logf("%d transactions, %d reads, %d travels, %d restores, %d expired", len(s.dumps), s.reads.Load(), s.travels.Load(), s.restores.Load(), s.expired.Load())
+	t.Logf("%s: %d transactions, %d reads, %d travels, %d restores, %d expired", time.Since(s.begin).Round(time.Second),
+		len(s.dumps), s.reads.Load(), s.travels.Load(), s.restores.Load(), s.expired.Load())
 }
 
 // commit brings everything to the bucket, and notes what the database is then.
@@ -103,16 +130,16 @@ func (s *soak) commit(db *sql.DB) string {
 	dump := primary.Dump(s.t, db)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dumps[n] = dump
+	s.dumps[n] = digestOf(dump)
 	return dump
 }
 
 // at is the database as of a TXID; ok is false when nobody has looked at it then.
-func (s *soak) at(txid index.TXID) (dump string, ok bool) {
+func (s *soak) at(txid index.TXID) (d digest, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	dump, ok = s.dumps[txid]
-	return dump, ok
+	d, ok = s.dumps[txid]
+	return d, ok
 }
 
 func (s *soak) write(ctx context.Context, db *sql.DB) {
@@ -165,7 +192,7 @@ func (s *soak) read(ctx context.Context) {
 	}
 }
 
-// compare reads all of one moment in a transaction. It is false when that has expired.
+// compare reads all of one moment in a transaction. It is false when that has expired, or when nobody knows what it should be.
 func (s *soak) compare(conn *sql.Conn, what string) bool {
 	ctx := s.t.Context()
 	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
@@ -190,9 +217,9 @@ func (s *soak) compare(conn *sql.Conn, what string) bool {
 	}
 	want, ok := s.at(txid)
 	if !ok {
-		return true // the writer has not noted it yet
+		return false // the writer has not noted it yet
 	}
-	if primary.Dump(s.t, tx) != want {
+	if digestOf(primary.Dump(s.t, tx)) != want {
 		s.t.Errorf("%s at txid %s is not the database of that moment", what, txid)
 	}
 	return true
@@ -208,7 +235,7 @@ func (s *soak) travel(ctx context.Context) {
 			s.t.Error(err)
 			return
 		}
-		ago := time.Duration(rand.IntN(12000)) * time.Millisecond
+		ago := rand.N(min(8*time.Second, time.Since(s.begin)))
 		_, err = conn.ExecContext(s.t.Context(), fmt.Sprintf("PRAGMA litestream_time = '%s'", time.Now().Add(-ago).UTC().Format(time.RFC3339Nano)))
 		switch {
 		case err != nil: // before the beginning, or gone
@@ -226,14 +253,15 @@ func (s *soak) travel(ctx context.Context) {
 func (s *soak) restore(ctx context.Context) {
 	dir := s.t.TempDir()
 	for n := 0; ctx.Err() == nil; n++ {
-		tracker, err := index.Open(ctx, s.store, index.Options{PollInterval: -1})
+		held := new(bulk.Held)
+		tracker, err := index.Open(ctx, s.store, index.Options{PollInterval: -1, OnLoad: held.Keep})
 		if err != nil {
 			s.mayEnd(ctx, err)
 			continue
 		}
 		path := filepath.Join(dir, fmt.Sprint(n, ".db"))
 		newer := func(ctx context.Context) (*index.View, error) { return tracker.View(), tracker.Refresh(ctx) }
-		report, err := restore.File(ctx, bulk.Source{Store: s.store, Mover: tracker}, tracker.View(), path, restore.Options{Newer: newer})
+		report, err := restore.File(ctx, bulk.Source{Store: s.store, Mover: tracker, Held: held}, tracker.View(), path, restore.Options{Newer: newer})
 		if err != nil {
 			s.mayEnd(ctx, err)
 			continue
@@ -244,7 +272,7 @@ func (s *soak) restore(ctx context.Context) {
 				s.t.Error(err)
 				return
 			}
-			if primary.Dump(s.t, plain) != want {
+			if digestOf(primary.Dump(s.t, plain)) != want {
 				s.t.Errorf("what was restored at txid %s is not the database of that moment", report.TXID)
 			}
 			plain.Close()
@@ -282,6 +310,9 @@ func (s *soak) settle(c *compact.Compactor) {
 		if files[level] > most {
 			s.t.Errorf("level %d has %d files, %d at most were expected", level, files[level], most)
 		}
+	}
+	if files[0] >= len(s.dumps) || files[index.SnapshotLevel] == 0 {
+		s.t.Errorf("%d transactions, and files by level: %v", len(s.dumps), files)
 	}
 	s.t.Logf("files by level: %v", files)
 	if r := verify.Run(s.t.Context(), s.store, verify.Options{}); r.Outcome != verify.Good {

@@ -1,12 +1,14 @@
 // Package restore makes an ordinary SQLite file of a View, and keeps one up to date.
 //
-//	src := bulk.Source{Store: store, Mover: tracker}
+//	held := new(bulk.Held) // what opening brings need not be fetched again
+//	tracker, err := index.Open(ctx, store, index.Options{PollInterval: -1, OnLoad: held.Keep})
+//	src := bulk.Source{Store: store, Mover: tracker, Held: held}
 //	report, err := restore.File(ctx, src, tracker.View(), "/var/lib/app.db", restore.Options{})
 //
 // # A restore
 //
 // The database is put together in a temporary file beside the target, <path>.restoring, flushed to disk, and only then given the
-// target's name. Killed at any instant it leaves the target absent or complete. What it leaves beside, the next restore to the same
+// target's name. On Linux every piece of it goes to disk as soon as it is complete, so that the flush has little left to do. Killed at any instant it leaves the target absent or complete. What it leaves beside, the next restore to the same
 // path removes.
 //
 // It refuses to write over anything: a database at the path, and also a -wal, -shm or -journal beside it, for

@@ -63,7 +63,7 @@ func fill(ctx context.Context, src bulk.Source, v *index.View, f *os.File, opts 
 		if err != nil {
 			return nil, err
 		}
-		stats, err := bulk.Copy(ctx, src, v, bulk.All(v), f, bulk.Options{Concurrency: opts.Concurrency, OnProgress: opts.OnProgress})
+		stats, err := bulk.Copy(ctx, src, v, bulk.All(v), newEarly(f, sizeOf(v)), bulk.Options{Concurrency: opts.Concurrency, OnProgress: opts.OnProgress})
 		r.Fetched += stats.Bytes
 		r.Requests += stats.Requests
 		r.Rehomed += stats.Rehomed

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/litefs-s3/litefs-s3/bulk"
 	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/inspect"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/objstore"
@@ -49,7 +50,8 @@ func (c *cli) openPast(ctx context.Context, url string, m moment) (*replica, *in
 		}
 	}
 	until := &untilStore{Store: store, last: txid}
-	tracker, err := index.Open(ctx, until, index.Options{PollInterval: -1, Log: c.logger()})
+	held := new(bulk.Held)
+	tracker, err := index.Open(ctx, until, index.Options{PollInterval: -1, Log: c.logger(), OnLoad: held.Keep})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,7 +59,7 @@ func (c *cli) openPast(ctx context.Context, url string, m moment) (*replica, *in
 	if v.TXID != txid {
 		return nil, nil, &index.ReachError{TXID: txid, First: v.TXID, Last: v.TXID}
 	}
-	return &replica{until, metrics, tracker}, v, nil
+	return &replica{until, metrics, tracker, held}, v, nil
 }
 
 // untilStore is a store without the files that hold later transactions.

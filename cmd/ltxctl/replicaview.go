@@ -19,6 +19,7 @@ type replica struct {
 	store   objstore.Store
 	metrics *objstore.Metrics
 	tracker *index.Tracker
+	held    *bulk.Held // what opening has brought
 }
 
 // openReplica opens the newest state of the replica at url.
@@ -27,15 +28,18 @@ func (c *cli) openReplica(ctx context.Context, url string) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	tracker, err := index.Open(ctx, store, index.Options{PollInterval: -1, Log: c.logger()})
+	held := new(bulk.Held)
+	tracker, err := index.Open(ctx, store, index.Options{PollInterval: -1, Log: c.logger(), OnLoad: held.Keep})
 	if err != nil {
 		return nil, err
 	}
-	return &replica{store, metrics, tracker}, nil
+	return &replica{store, metrics, tracker, held}, nil
 }
 
 // source is where the replica's pages come from.
-func (r *replica) source() bulk.Source { return bulk.Source{Store: r.store, Mover: r.tracker} }
+func (r *replica) source() bulk.Source {
+	return bulk.Source{Store: r.store, Mover: r.tracker, Held: r.held}
+}
 
 // newest returns the View of the head, after a look for news.
 func (r *replica) newest(ctx context.Context) (*index.View, error) {

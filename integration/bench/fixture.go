@@ -229,12 +229,15 @@ func leaveWAL(ctx context.Context, path string) (err error) {
 // warm reads everything once, so that no measurement waits for the disk.
 func (f *fixture) warm(ctx context.Context) error {
 	return filepath.WalkDir(f.dir, func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a temporary file of MinIO
+		}
 		if err != nil || !entry.Type().IsRegular() || !f.uses(path) {
 			return err
 		}
 		file, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil // a temporary file of MinIO
+			return nil
 		}
 		if err != nil {
 			return err

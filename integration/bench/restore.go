@@ -9,15 +9,22 @@ import (
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/bulk"
-	"github.com/litefs-s3/litefs-s3/compact/merge"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/integration/servers"
 	"github.com/litefs-s3/litefs-s3/restore"
 	"github.com/litefs-s3/litefs-s3/verify"
 )
 
+// rival is a plain way to do what a restore does: the same bytes are fetched in parallel ranges and written to a file, one after another.
+type rival struct {
+	name  string
+	size  int64 // bytes to write; more than are fetched are made of nothing
+	flush bool  // at the end, as a restore has to
+	best  pass
+}
+
 // measureRestore restores the newest state, beside unmodified litestream and plain GETs that are written to a file; then it looks at every
-// byte of the replica.
+// byte of the replica. Restores and plain ways take turns, and of each the fastest counts.
 func measureRestore(ctx context.Context, b *bench) (err error) {
 	dir, err := os.MkdirTemp("", "litefs-s3-bench-*")
 	if err != nil {
@@ -28,62 +35,133 @@ func measureRestore(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	size := totalSize(newest)
-	ours, report, err := b.restored(ctx, dir)
+	var ours restored
+	var rivals []*rival
+	for n := range rawWays {
+		r, err := b.restore(ctx, filepath.Join(dir, "restored.db"), n == 0)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			rivals = rivalsOf(totalSize(newest), r.report.Bytes)
+		}
+		if n == 0 || r.took < ours.took {
+			r.peak = max(r.peak, ours.peak)
+			ours = r
+		}
+		for _, rival := range rivals {
+			if err := b.compete(ctx, rival, newest, n, filepath.Join(dir, "plain")); err != nil {
+				return err
+			}
+		}
+	}
+	theirs, err := b.litestream(ctx, filepath.Join(dir, "litestream.db"))
 	if err != nil {
 		return err
 	}
-	raw, err := b.copied(ctx, newest, filepath.Join(dir, "raw"), size)
-	if err != nil {
-		return err
-	}
-	full, err := b.copied(ctx, newest, filepath.Join(dir, "full"), report.Bytes)
-	if err != nil {
-		return err
-	}
-	start := time.Now()
-	s3 := servers.S3{Endpoint: b.Endpoint, AccessKey: os.Getenv("AWS_ACCESS_KEY_ID"), SecretKey: os.Getenv("AWS_SECRET_ACCESS_KEY")}
-	if err := servers.LitestreamRestore(ctx, s3, b.Data.url(b.Endpoint), filepath.Join(dir, "litestream.db"), servers.RestoreOptions{}); err != nil {
-		return err
-	}
-	theirs := time.Since(start)
-	b.add("how=restore", append(plain(*ours, size),
-		figure{"of raw", share, raw.took.Seconds() / ours.took.Seconds()},
-		figure{"of raw+pages", share, full.took.Seconds() / ours.took.Seconds()},
-		figure{"times litestream", each, theirs.Seconds() / ours.took.Seconds()},
-		figure{"GETs", count, float64(report.Requests)}, figure{"fetched/needed", each, float64(report.Fetched) / float64(size)})...)
-	b.add("how=raw", plain(*raw, size)...)
-	b.add("how=raw+pages", plain(*full, size)...)
-	b.add("how=litestream", plain(pass{took: theirs}, size)...)
+	b.addRestored(ours, rivals, theirs, totalSize(newest))
 	return b.verified(ctx)
 }
 
-// restored restores as often as the plain ways are tried, and returns the fastest.
-func (b *bench) restored(ctx context.Context, dir string) (best *pass, report restore.Report, err error) {
+func rivalsOf(frames, database int64) []*rival {
+	return []*rival{
+		{name: "raw", size: frames}, {name: "raw+flush", size: frames, flush: true},
+		{name: "raw+pages", size: database}, {name: "raw+pages+flush", size: database, flush: true},
+	}
+}
+
+// addRestored adds the rows; size is what had to be fetched.
+func (b *bench) addRestored(ours restored, rivals []*rival, theirs time.Duration, size int64) {
+	figures := plain(ours.pass, size)
+	for _, r := range rivals {
+		figures = append(figures, figure{"of " + r.name, share, r.best.took.Seconds() / ours.took.Seconds()})
+	}
+	b.add("how=restore", append(figures,
+		figure{"times litestream", each, theirs.Seconds() / ours.took.Seconds()},
+		figure{"open", millis, ms(ours.open)}, figure{"GETs", count, float64(ours.seen.gets())},
+		figure{"fetched/needed", each, float64(ours.seen.Stats.BytesOut) / float64(size)},
+		figure{"peak above before", byteSize, float64(ours.peak)})...)
+	for _, r := range rivals {
+		b.add("how="+r.name, plain(r.best, size)...)
+	}
+	b.add("how=litestream", plain(pass{took: theirs}, size)...)
+}
+
+// restored is how a restore went.
+type restored struct {
+	pass
+	report restore.Report
+	open   time.Duration // of the replica; part of what it took
+	peak   int64         // most bytes in memory, above those before
+}
+
+// restore opens the replica and makes a file of its newest state. It weighs the process only if it is told to: memory that was given back
+// has to be got again.
+func (b *bench) restore(ctx context.Context, path string, weigh bool) (r restored, err error) {
 	store, err := b.store(ctx)
 	if err != nil {
-		return nil, report, err
+		return r, err
 	}
-	for n := range len(rawWays) {
-		t := startTimer()
-		tracker, err := index.Open(ctx, store, index.Options{PollInterval: -1})
-		if err != nil {
-			return nil, report, err
-		}
-		path := filepath.Join(dir, fmt.Sprint("restored-", n))
-		report, err = restore.File(ctx, bulk.Source{Store: store, Mover: tracker}, tracker.View(), path, restore.Options{})
-		if err != nil {
-			return nil, report, err
-		}
-		took, cpu := t.stop()
-		if best == nil || took < best.took {
-			best = &pass{took: took, cpu: cpu}
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, report, err
+	if err := b.proxy.reset(ctx); err != nil {
+		return r, err
+	}
+	var before residence
+	if weigh {
+		if before, err = b.quiet(); err != nil {
+			return r, err
 		}
 	}
-	return best, report, nil
+	t := startTimer()
+	held := new(bulk.Held)
+	tracker, err := index.Open(ctx, store, index.Options{PollInterval: -1, OnLoad: held.Keep})
+	if err != nil {
+		return r, err
+	}
+	r.open = time.Since(t.start)
+	src := bulk.Source{Store: store, Mover: tracker, Held: held}
+	if r.report, err = restore.File(ctx, src, tracker.View(), path, restore.Options{}); err != nil {
+		return r, err
+	}
+	r.took, r.cpu = t.stop()
+	if weigh {
+		after, _ := resident() // none but on Linux
+		r.peak = after.peak - before.now
+	}
+	if r.seen, err = b.proxy.read(ctx); err != nil {
+		return r, err
+	}
+	return r, os.Remove(path)
+}
+
+// compete lets a rival have its n-th try.
+func (b *bench) compete(ctx context.Context, r *rival, extents []extent, n int, path string) error {
+	store, err := b.store(ctx)
+	if err != nil {
+		return err
+	}
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	way, stretch := rawWays[n], float64(r.size)/float64(totalSize(extents))
+	t := startTimer()
+	err = copyParts(ctx, store, parts(joined(extents), way.part), way.parallel, file, stretch)
+	if r.flush {
+		err = errors.Join(err, file.Sync())
+	}
+	took, cpu := t.stop()
+	if n == 0 || took < r.best.took {
+		r.best = pass{took: took, cpu: cpu}
+	}
+	return errors.Join(err, file.Close(), os.Remove(path))
+}
+
+// litestream restores with the unmodified program.
+func (b *bench) litestream(ctx context.Context, path string) (time.Duration, error) {
+	start := time.Now()
+	s3 := servers.S3{Endpoint: b.Endpoint, AccessKey: os.Getenv("AWS_ACCESS_KEY_ID"), SecretKey: os.Getenv("AWS_SECRET_ACCESS_KEY")}
+	err := servers.LitestreamRestore(ctx, s3, b.Data.url(b.Endpoint), path, servers.RestoreOptions{})
+	return time.Since(start), err
 }
 
 // verified checks every file.
@@ -99,51 +177,5 @@ func (b *bench) verified(ctx context.Context) error {
 		return fmt.Errorf("verify: %s, %v", r.Outcome, r.Problems)
 	}
 	b.add("how=verify", plain(pass{took: took, cpu: cpu}, r.Read)...)
-	return nil
-}
-
-// measureCompact merges the chain into a snapshot, reads it back, and looks at the memory.
-func measureCompact(ctx context.Context, b *bench) (err error) {
-	from, err := b.store(ctx)
-	if err != nil {
-		return err
-	}
-	catalog, err := index.ListAll(ctx, from)
-	if err != nil {
-		return err
-	}
-	chain, err := index.NewChains(catalog.Files).Chain(catalog.Max())
-	if err != nil {
-		return err
-	}
-	inputs, bytes := make([]index.File, len(chain)), int64(0)
-	for i, f := range chain {
-		inputs[i], bytes = *f, bytes+f.Size
-	}
-	if _, err := resident(); err == nil {
-		if err := forgetPeak(); err != nil {
-			return err
-		}
-	}
-	before, _ := resident() // none but on Linux
-	if err := b.proxy.reset(ctx); err != nil {
-		return err
-	}
-	t := startTimer()
-	target := merge.Target{Level: index.SnapshotLevel, Min: 1, Max: catalog.Max(), Complete: true}
-	file, err := merge.Build(ctx, from, inputs, target, merge.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	took, cpu := t.stop()
-	seen, err := b.proxy.read(ctx)
-	if err != nil {
-		return err
-	}
-	after, _ := resident()
-	b.add(fmt.Sprintf("files=%d", len(inputs)), append(plain(pass{took: took, cpu: cpu}, bytes),
-		figure{"GETs", count, float64(seen.gets())}, figure{"fetched/inputs", each, float64(seen.Stats.BytesOut) / float64(bytes)},
-		figure{"peak above before", byteSize, float64(after.peak - before.now)})...)
 	return nil
 }

@@ -39,6 +39,7 @@ var measures = []measure{
 	{name: "rewrite", about: "every row of a table updated in one transaction", near: true, run: measureRewrite},
 	{name: "restore", about: "a file of the newest state, beside litestream restore and plain GETs and writes; then verify", run: measureRestore},
 	{name: "compact", about: "the chain merged into a snapshot", run: measureCompact},
+	{name: "merge", about: "single transactions merged; a snapshot and a day of level 1 merged; stored and read back", data: "small", run: measureMerge},
 	{name: "past", about: "PRAGMA litestream_time to 20 random instants", data: "history", run: measurePast},
 	{name: "table", about: "memory of the page table", near: true, run: measureTable},
 	{name: "trailer", about: "decode the page index of a million pages", data: "small", near: true, run: measureTrailer},
