@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration servers bench soak lint cross fuzz sqlfuzz vulncheck demo clean
+.PHONY: all test race unit integration servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo clean
 
 all: lint test
 
@@ -28,9 +28,9 @@ unit:
 integration: servers
 	$(GO) test -timeout 20m -parallel 4 ./integration/... ./objstore/s3store/...
 
-## servers: build MinIO and Litestream once, into the user's cache directory
+## servers: build MinIO, Litestream and (with gcc) its VFS extension once, into the user's cache directory
 servers:
-	$(GO) run ./integration/servers/prebuild
+	$(GO) run ./integration/servers/prebuild -peers
 
 ## bench: the benchmark suite; prints a table (QUICK=1 for the 100 MB database alone)
 bench: servers
@@ -40,6 +40,14 @@ bench: servers
 SOAK ?= 5m
 soak: servers
 	$(GO) test -v -count=1 -timeout 0 -run '^TestSoak$$' ./integration -soak $(SOAK)
+
+## bench-peers: the same work here, with Litestream's VFS extension, on a plain file and by plain GETs (minutes; gcc for the extension)
+bench-peers: servers
+	$(GO) run ./integration/bench -only peers -db small -latency 25ms -count 3 -json docs/peers.json
+
+## plots: draw docs/peers.json, which bench-peers writes
+plots:
+	$(GO) run ./integration/bench/plot -in docs/peers.json -out docs
 
 ## lint: gofmt, vet, staticcheck
 lint:

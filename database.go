@@ -32,8 +32,7 @@ type database struct {
 	ahead   int // pages to read ahead; 0 is the default, negative none
 
 	backend *backend
-	store   objstore.Store // the backend with retries, limits and counts
-	metrics *objstore.Metrics
+	store   decorated                     // the backend with retries, limits and counts
 	replica atomic.Pointer[index.Tracker] // nil until something is in the bucket
 	source  *pages.Source
 
@@ -82,7 +81,7 @@ func (d *database) open(ctx context.Context, c Config) error {
 	if d.backend, err = openStore(ctx, c); err != nil {
 		return err
 	}
-	d.store, d.metrics = decorate(d.backend, d.log)
+	d.store = decorate(d.backend, d.log)
 	if c.CacheSize > 0 {
 		cache.SetBudget(c.CacheSize)
 	}
@@ -115,7 +114,7 @@ func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, e
 	}
 	d.wg.Go(func() { t.Run(d.running) })
 	d.log.LogAttrs(ctx, slog.LevelInfo, "replica opened", slog.String("txid", v.TXID.String()),
-		slog.Int("files", len(v.Files())), slog.Int64("requests", d.metrics.Stats().Requests()),
+		slog.Int("files", len(v.Files())), slog.Int64("requests", d.store.metrics.Stats().Requests()),
 		slog.Duration("took", time.Since(d.opened)))
 	return t, nil
 }

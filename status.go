@@ -56,6 +56,8 @@ type Status struct {
 		Errors   int64   `json:"errors"`
 		Bytes    int64   `json:"bytes_in"`
 		Waves    int64   `json:"waves"`             // requests that had to wait for another
+		Hedged   int64   `json:"hedged"`            // gets that were late and made a second time; of the two, one is among the errors
+		HedgeWon int64   `json:"hedges_won"`        // of them, those whose second one came first
 		Dollars  float64 `json:"estimated_dollars"` // by the prices of AWS S3 Standard, us-east-1; transfer not counted
 	} `json:"requests"`
 }
@@ -152,10 +154,14 @@ func (d *database) status(p vfs.Position) Status {
 		s.Writer = &WriterStatus{Error: (*err).Error()}
 	}
 
-	m := d.metrics.Stats()
+	m := d.store.metrics.Stats()
 	s.Requests.Get, s.Requests.List, s.Requests.Put, s.Requests.Delete = m.Gets, m.Lists, m.Puts, m.Deletes
 	s.Requests.NotFound, s.Requests.Errors = m.NotFound, m.Errors
 	s.Requests.Bytes, s.Requests.Waves = m.BytesIn, m.Waves
+	if d.store.hedged != nil {
+		h := d.store.hedged.Stats()
+		s.Requests.Hedged, s.Requests.HedgeWon = h.Seconds, h.Won
+	}
 	s.Requests.Dollars = float64(m.Gets)*priceGet + float64(m.Lists+m.Puts)*priceList
 	return s
 }

@@ -23,7 +23,7 @@ var requests = objstore.NewLimiter(maxRequests)
 // backend is where a replica lies, and how to let go of its connections.
 type backend struct {
 	objstore.Store        // keys begin below the replica's prefix
-	closeIdle      func() // nil when there are no connections
+	closeIdle      func() // nil when there are no connections: when it is no server that may answer late
 }
 
 // openStore returns the backend that holds the replica.
@@ -95,10 +95,23 @@ func directory(raw string) (string, error) {
 	return filepath.FromSlash(dir), nil
 }
 
-// decorate puts retries, the limit of the process and counters around a backend. What is counted are requests on the wire.
-func decorate(backend *backend, log *slog.Logger) (objstore.Store, *objstore.Metrics) {
-	metrics := objstore.NewMetrics(backend.Store)
-	return retried(metrics, log, 0), metrics
+// decorated is a backend with everything around it that reading it wants.
+type decorated struct {
+	objstore.Store
+	metrics *objstore.Metrics // of the requests on the wire
+	hedged  *objstore.Hedged  // nil when nothing is asked for twice
+}
+
+// decorate puts retries, the limit of the process, second requests for what is late, and counters around a backend.
+func decorate(backend *backend, log *slog.Logger) decorated {
+	d := decorated{metrics: objstore.NewMetrics(backend.Store)}
+	if backend.closeIdle == nil {
+		d.Store = retried(d.metrics, log, 0)
+		return d
+	}
+	d.hedged = objstore.Hedge(d.metrics, objstore.HedgeOptions{})
+	d.Store = retried(d.hedged, log, 0)
+	return d
 }
 
 // writerAttempts is how often the writer's requests are made before it hears that they fail. It tries again by itself, for ever, and

@@ -130,6 +130,7 @@ func layer(pageSize, commit uint32, min, max TXID, pgnos []uint32) *segment {
 		s.add(pgno, off, size)
 		off += int64(size)
 	}
+	s.trim()
 	return s
 }
 

@@ -29,7 +29,8 @@ type segment struct {
 	header
 
 	n       int      // pages
-	pgnos   []uint32 // ascending; nil when the segment is dense
+	spelt   bool     // page numbers are stored; else they are 1, 2, 3 and so on
+	pgnos   pageList // then
 	narrow  []uint16 // frame sizes in bytes; nil when one is larger than 65535
 	wide    []uint32 // frame sizes then
 	anchors []int64  // offset of every anchorEvery-th frame
@@ -38,7 +39,7 @@ type segment struct {
 // dense reports whether the segment holds every page of the database: 1 to commit, the lock page excepted. Such a
 // segment needs nothing below it.
 func (s *segment) dense() bool {
-	return s.pgnos == nil && uint32(s.n) == densePages(s.pageSize, s.commit)
+	return !s.spelt && uint32(s.n) == densePages(s.pageSize, s.commit)
 }
 
 // densePages is the number of frames a complete file of that commit size has.
@@ -60,16 +61,16 @@ func densePgno(pageSize uint32, i int) uint32 {
 
 // pgno is the page in the i-th frame.
 func (s *segment) pgno(i int) uint32 {
-	if s.pgnos == nil {
+	if !s.spelt {
 		return densePgno(s.pageSize, i)
 	}
-	return s.pgnos[i]
+	return s.pgnos.at(i)
 }
 
 // find returns the number of the frame that holds pgno.
 func (s *segment) find(pgno uint32) (int, bool) {
-	if s.pgnos != nil {
-		return search(s.pgnos, pgno)
+	if s.spelt {
+		return s.pgnos.search(pgno)
 	}
 	lock := ltx.LockPgno(s.pageSize)
 	i := int(pgno) - 1
@@ -84,9 +85,8 @@ func (s *segment) find(pgno uint32) (int, bool) {
 
 // ceil returns the number of the first frame that holds pgno or a later page; s.n when there is none.
 func (s *segment) ceil(pgno uint32) int {
-	if s.pgnos != nil {
-		i, _ := slices.BinarySearch(s.pgnos, pgno)
-		return i
+	if s.spelt {
+		return s.pgnos.ceil(pgno)
 	}
 	i := int(pgno) - 1
 	if pgno > ltx.LockPgno(s.pageSize) {
@@ -118,7 +118,7 @@ func (s *segment) frame(i int) Frame {
 
 // bytes is the memory the segment's table takes.
 func (s *segment) bytes() int64 {
-	return int64(4*cap(s.pgnos) + 2*cap(s.narrow) + 4*cap(s.wide) + 8*cap(s.anchors))
+	return s.pgnos.bytes() + int64(2*cap(s.narrow)+4*cap(s.wide)+8*cap(s.anchors))
 }
 
 // add appends a frame. Sizes and order were checked by the decoder.
@@ -126,11 +126,11 @@ func (s *segment) add(pgno uint32, off int64, size uint32) {
 	if s.n%anchorEvery == 0 {
 		s.anchors = append(s.anchors, off)
 	}
-	if s.pgnos == nil && pgno != densePgno(s.pageSize, s.n) {
+	if !s.spelt && pgno != densePgno(s.pageSize, s.n) {
 		s.spell()
 	}
-	if s.pgnos != nil {
-		s.pgnos = append(s.pgnos, pgno)
+	if s.spelt {
+		s.pgnos.add(pgno)
 	}
 	switch {
 	case s.wide != nil:
@@ -146,10 +146,25 @@ func (s *segment) add(pgno uint32, off int64, size uint32) {
 
 // spell turns the implied page numbers so far into stored ones.
 func (s *segment) spell() {
-	s.pgnos = make([]uint32, s.n, max(cap(s.narrow), cap(s.wide), s.n+1))
-	for i := range s.pgnos {
-		s.pgnos[i] = densePgno(s.pageSize, i)
+	s.pgnos = s.list(max(cap(s.narrow), cap(s.wide), s.n+1))
+	s.spelt = true
+}
+
+// list returns the implied page numbers so far as a list with room for so many.
+func (s *segment) list(room int) pageList {
+	l := newPageList(room)
+	for i := range s.n {
+		l.add(densePgno(s.pageSize, i))
 	}
+	return l
+}
+
+// pages returns the segment's page numbers, spelt out.
+func (s *segment) pages() pageList {
+	if s.spelt {
+		return s.pgnos
+	}
+	return s.list(s.n)
 }
 
 func (s *segment) widen() {
@@ -162,13 +177,14 @@ func (s *segment) widen() {
 
 // trim gives back memory that was set aside for more frames than came, when it is worth a copy.
 func (s *segment) trim() {
-	if waste := cap(s.narrow) - len(s.narrow); waste > 64 && waste > len(s.narrow)/16 {
-		s.narrow = slices.Clone(s.narrow)
+	s.narrow, s.wide, s.anchors = trimmed(s.narrow), trimmed(s.wide), trimmed(s.anchors)
+	s.pgnos.trim()
+}
+
+// trimmed returns list without the memory that it does not use, unless that is little.
+func trimmed[T any](list []T) []T {
+	if waste := cap(list) - len(list); waste > 64 && waste > len(list)/16 {
+		return slices.Clone(list)
 	}
-	if waste := cap(s.wide) - len(s.wide); waste > 64 && waste > len(s.wide)/16 {
-		s.wide = slices.Clone(s.wide)
-	}
-	if waste := cap(s.pgnos) - len(s.pgnos); waste > 64 && waste > len(s.pgnos)/16 {
-		s.pgnos = slices.Clone(s.pgnos)
-	}
+	return list
 }

@@ -83,7 +83,8 @@ func (t *Tracker) segmentsSince(ctx context.Context, c *Catalog, head *View, txi
 func pagesOf(segs []*segment) iter.Seq[uint32] {
 	var pgnos []uint32
 	for _, s := range segs {
-		pgnos = append(pgnos, s.pages()...)
+		pages := s.pages()
+		pgnos = slices.AppendSeq(pgnos, pages.all())
 	}
 	slices.Sort(pgnos)
 	return slices.Values(slices.Compact(pgnos))

@@ -16,11 +16,14 @@ type table struct {
 // run is one sorted directory over a stretch of segments. The runs of a table grow in size from the newest to the oldest,
 // so there are few of them, and adding a segment merges little.
 type run struct {
-	segs   []int32  // number of the segment in table.segs, a page each; nil when the run is the one segment only
-	pgnos  []uint32 // ascending
-	only   int32
-	commit uint32 // the smallest commit size in the run: pages above it are not to be taken from anything older
+	pages       pageList
+	first, last int      // the stretch: numbers of segments in table.segs, last included
+	segs        []uint16 // for each page the number of its segment in the stretch; nil when that is one segment
+	commit      uint32   // the smallest commit size in the run: pages above it are not to be taken from anything older
 }
+
+// maxStretch is how many segments one run can tell apart.
+const maxStretch = 1 << 16
 
 // runGrowth is how many times larger than the next newer run a run must be to be left alone.
 const runGrowth = 2
@@ -35,7 +38,7 @@ func newTable(segs []*segment) *table {
 	}
 	t := &table{segs: slices.Clone(segs)} // a copy: what was dropped must not stay in memory
 	for n, s := range segs[1:] {
-		t.addRun(int32(n+1), s)
+		t.addRun(n+1, s)
 	}
 	return t
 }
@@ -52,60 +55,67 @@ func (t *table) extend(s *segment) *table {
 	if t.versions != nil {
 		next.versions = append(slices.Clip(t.versions), nil)
 	}
-	next.addRun(int32(len(t.segs)), s)
+	next.addRun(len(t.segs), s)
 	return next
 }
 
 // addRun puts the n-th segment into the order to search in. The table is not published yet.
-func (t *table) addRun(n int32, s *segment) {
-	t.runs = append(t.runs, run{only: n, pgnos: s.pages(), commit: s.commit})
-	for n := len(t.runs); n >= 2 && len(t.runs[n-2].pgnos) <= runGrowth*len(t.runs[n-1].pgnos); n-- {
-		t.runs[n-2] = mergeRuns(t.runs[n-2], t.runs[n-1])
+func (t *table) addRun(n int, s *segment) {
+	t.runs = append(t.runs, run{first: n, last: n, pages: s.pages(), commit: s.commit})
+	for n := len(t.runs); n >= 2 && t.runs[n-2].joins(&t.runs[n-1]); n-- {
+		t.runs[n-2] = mergeRuns(&t.runs[n-2], &t.runs[n-1])
 		t.runs = t.runs[:n-1]
 	}
 }
 
-// pages returns the segment's page numbers, spelt out.
-func (s *segment) pages() []uint32 {
-	if s.pgnos != nil {
-		return s.pgnos
-	}
-	pgnos := make([]uint32, s.n)
-	for i := range pgnos {
-		pgnos[i] = densePgno(s.pageSize, i)
-	}
-	return pgnos
+// joins reports whether r is to be merged with the next newer run.
+func (r *run) joins(newer *run) bool {
+	return r.pages.len() <= runGrowth*newer.pages.len() && newer.last-r.first < maxStretch
 }
 
 // seg is the segment that the i-th page of the run lies in.
-func (r *run) seg(i int) int32 {
+func (r *run) seg(i int) int {
 	if r.segs == nil {
-		return r.only
+		return r.first
 	}
-	return r.segs[i]
+	return r.first + int(r.segs[i])
 }
 
 // mergeRuns lays newer over older. Pages that newer cut off are left out.
-func mergeRuns(older, newer run) run {
-	n := len(older.pgnos) + len(newer.pgnos)
-	m := run{segs: make([]int32, 0, n), pgnos: make([]uint32, 0, n), commit: min(older.commit, newer.commit)}
-	i, j := 0, 0
-	for i < len(older.pgnos) || j < len(newer.pgnos) {
+func mergeRuns(older, newer *run) run {
+	n := older.pages.len() + newer.pages.len()
+	m := run{
+		pages: newPageList(n), segs: make([]uint16, 0, n),
+		first: older.first, last: newer.last, commit: min(older.commit, newer.commit),
+	}
+	a, b := older.pages.cursor(), newer.pages.cursor()
+	for {
+		old, okOld := a.next()
+		young, okYoung := b.next()
 		switch {
-		case j == len(newer.pgnos) || i < len(older.pgnos) && older.pgnos[i] < newer.pgnos[j]:
-			if older.pgnos[i] <= newer.commit {
-				m.pgnos, m.segs = append(m.pgnos, older.pgnos[i]), append(m.segs, older.seg(i))
+		case !okOld && !okYoung:
+			m.pages.trim()
+			m.segs = trimmed(m.segs)
+			return m
+		case !okYoung || okOld && old < young:
+			if old <= newer.commit {
+				m.add(old, older.seg(a.i))
 			}
-			i++
+			a.step()
 		default:
-			if i < len(older.pgnos) && older.pgnos[i] == newer.pgnos[j] {
-				i++
+			if okOld && old == young {
+				a.step()
 			}
-			m.pgnos, m.segs = append(m.pgnos, newer.pgnos[j]), append(m.segs, newer.seg(j))
-			j++
+			m.add(young, newer.seg(b.i))
+			b.step()
 		}
 	}
-	return m
+}
+
+// add appends a page that lies in segment seg.
+func (r *run) add(pgno uint32, seg int) {
+	r.pages.add(pgno)
+	r.segs = append(r.segs, uint16(seg-r.first))
 }
 
 // place is where a table found a page: frame i of segment seg.
@@ -118,9 +128,9 @@ type place struct {
 func (t *table) find(pgno uint32) (place, bool) {
 	for r := len(t.runs) - 1; r >= 0; r-- {
 		run := &t.runs[r]
-		if k, ok := search(run.pgnos, pgno); ok {
-			seg := int(run.seg(k))
-			if run.segs == nil && t.segs[seg].pgnos != nil {
+		if k, ok := run.pages.search(pgno); ok {
+			seg := run.seg(k)
+			if run.segs == nil {
 				return place{seg, k}, true
 			}
 			i, ok := t.segs[seg].find(pgno)
@@ -132,19 +142,6 @@ func (t *table) find(pgno uint32) (place, bool) {
 	}
 	i, ok := t.segs[0].find(pgno)
 	return place{0, i}, ok
-}
-
-// search is slices.BinarySearch without branches to mispredict, which for random pages take most of its time. When pgno is
-// not there, the number it returns means nothing.
-func search(pgnos []uint32, pgno uint32) (int, bool) {
-	at := 0
-	for n := len(pgnos); n > 1; {
-		half := n / 2
-		past := (int64(pgno) - int64(pgnos[at+half])) >> 63 // -1 when pgno is before the middle, else 0
-		at += half &^ int(past)
-		n -= half
-	}
-	return at, at < len(pgnos) && pgnos[at] == pgno
 }
 
 // version is the TXID as of which the page at p is known.
@@ -177,35 +174,16 @@ func (t *table) bytes() (base, layers int64) {
 		layers += s.bytes()
 	}
 	for _, r := range t.runs {
-		if r.segs != nil || t.segs[r.only].pgnos == nil { // else the pages are the segment's own
-			layers += int64(4*cap(r.pgnos) + 4*cap(r.segs))
+		if r.segs != nil || !t.segs[r.first].spelt { // else the pages are the segment's own
+			layers += r.pages.bytes() + int64(2*cap(r.segs))
 		}
 	}
 	for _, v := range t.versions {
 		if v != nil {
-			layers += int64(4*cap(v.pgnos) + 8*cap(v.txids))
+			layers += v.bytes()
 		}
 	}
 	return base, layers
-}
-
-// versions says as of which TXID the pages of a segment are known, where that is not the segment's own MaxTXID:
-// compaction moved them, it did not make them.
-type versions struct {
-	rest  TXID     // all other pages
-	pgnos []uint32 // ascending
-	txids []TXID   // of the page with the same number
-}
-
-func (v *versions) at(pgno uint32) TXID {
-	if i, ok := search(v.pgnos, pgno); ok {
-		return v.txids[i]
-	}
-	return v.rest
-}
-
-func (v *versions) set(pgno uint32, txid TXID) {
-	v.pgnos, v.txids = append(v.pgnos, pgno), append(v.txids, txid)
 }
 
 // inherit gives t the versions that old knows, where t reads the same content from other files. Both are tables of
@@ -247,16 +225,14 @@ func (t *table) indexOf(f *File) int {
 // versionsOf returns what t knows of the pages in the segment s of another table. What it says of pages that no table
 // reads from s does not matter.
 func (t *table) versionsOf(s *segment) *versions {
-	v := &versions{rest: s.file.Max}
-	for i := range s.n {
-		pgno := s.pgno(i)
+	v := newVersions(s.file.Max)
+	pages := s.pages()
+	for pgno := range pages.all() {
 		if p, ok := t.find(pgno); ok {
-			if known := t.version(p); known != s.file.Max {
-				v.set(pgno, known)
-			}
+			v.set(pgno, t.version(p))
 		}
 	}
-	return v
+	return v.done()
 }
 
 // versionsOfBase is versionsOf for a complete segment, in time that goes with what differs and not with the size of
@@ -266,19 +242,17 @@ func (t *table) versionsOfBase(s *segment) *versions {
 	if t.versions != nil && t.versions[0] != nil {
 		base = t.versions[0]
 	}
-	changed := slices.Clone(base.pgnos)
-	for _, r := range t.runs {
-		changed = append(changed, r.pgnos...)
+	changed := slices.Collect(base.pages.all())
+	for i := range t.runs {
+		changed = slices.AppendSeq(changed, t.runs[i].pages.all())
 	}
 	slices.Sort(changed)
 
-	v := &versions{rest: base.rest}
+	v := newVersions(base.rest)
 	for _, pgno := range slices.Compact(changed) {
 		if p, ok := t.find(pgno); ok {
-			if known := t.version(p); known != v.rest {
-				v.set(pgno, known)
-			}
+			v.set(pgno, t.version(p))
 		}
 	}
-	return v
+	return v.done()
 }

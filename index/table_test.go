@@ -48,7 +48,8 @@ func (m tableModel) lay(n int, s *segment) tableModel {
 			next.from[pgno] = from
 		}
 	}
-	for _, pgno := range s.pages() {
+	pages := s.pages()
+	for pgno := range pages.all() {
 		next.from[pgno] = n
 	}
 	return next

@@ -26,9 +26,10 @@ func TestDecorators(t *testing.T) {
 		{"retry", func(s objstore.Store) objstore.Store { return objstore.Retry(s, objstore.RetryOptions{}) }},
 		{"limit", func(s objstore.Store) objstore.Store { return objstore.Limit(s, 2) }},
 		{"metrics", func(s objstore.Store) objstore.Store { return objstore.NewMetrics(s) }},
+		{"hedge", func(s objstore.Store) objstore.Store { return objstore.Hedge(s, objstore.HedgeOptions{}) }},
 		{"prefix", func(s objstore.Store) objstore.Store { return objstore.WithPrefix(s, "a b/c") }},
 		{"all", func(s objstore.Store) objstore.Store {
-			s = objstore.Limit(objstore.NewMetrics(objstore.WithPrefix(s, "/app/")), 4)
+			s = objstore.Limit(objstore.Hedge(objstore.NewMetrics(objstore.WithPrefix(s, "/app/")), objstore.HedgeOptions{}), 4)
 			return objstore.Retry(s, objstore.RetryOptions{Attempts: 2})
 		}},
 	} {

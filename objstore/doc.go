@@ -10,9 +10,10 @@
 //   - a create-only put succeeds for one caller and is [ErrExists] for every other one.
 //
 // Backends are sub-packages: s3store (AWS SDK), filestore (a directory), httpstore (read-only https), memstore (tests
-// and the demo) and faultstore (a store that fails on demand). [Retry], [Limit], [Metrics], [WithPrefix] and [ReadOnly]
-// are decorators: a Store around a Store. Composed, from the outside in: Retry, so that pauses take no slot; Limit, so
-// that waiting is not measured; Metrics, which counts what goes over the wire; WithPrefix; the backend.
+// and the demo) and faultstore (a store that fails on demand). [Retry], [Limit], [Hedge], [Metrics], [WithPrefix] and
+// [ReadOnly] are decorators: a Store around a Store. Composed, from the outside in: Retry, so that pauses take no slot;
+// Limit, so that waiting is not measured; Hedge, which asks again for what is late; Metrics, which counts what goes over
+// the wire; WithPrefix; the backend.
 //
 // Keys are clean relative paths, see [ValidateKey]; a whole replica is used through WithPrefix, so that its keys begin
 // with the level.

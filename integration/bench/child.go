@@ -54,6 +54,7 @@ func (j *job) start(ctx context.Context) ([]row, error) {
 	if err := cmd.Run(); err != nil {
 		return nil, fmt.Errorf("%s of %s at %s: %w\n%s", j.Measure, j.Data.Name, j.Latency, err, bytes.TrimSpace(errs.Bytes()))
 	}
+	os.Stderr.Write(errs.Bytes()) // what it has left out
 	var rows []row
 	if err := json.Unmarshal(out.Bytes(), &rows); err != nil {
 		return nil, fmt.Errorf("%s of %s at %s: %w", j.Measure, j.Data.Name, j.Latency, err)

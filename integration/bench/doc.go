@@ -5,6 +5,7 @@
 //	go run ./integration/bench -quick                           # the 109 MB database alone
 //	go run ./integration/bench -only open,scan -latency 25ms -count 5
 //	go run ./integration/bench -benchfmt -count 6 > old.txt     # and on another commit new.txt; then benchstat compares
+//	go run ./integration/bench -only peers -latency 25ms        # beside Litestream's VFS extension and others
 //
 // # The set-up
 //
@@ -17,6 +18,14 @@
 // nothing is warm but the operating system's file cache, and profiles and memory are the reader's alone. All of them share the
 // machine's cores; what they are compared with, plain range GETs and a local file, is measured in the same process
 // between the same seconds.
+//
+// # Peers
+//
+// The measurement "peers" does the same work, with the same statements and the same random rows, by this project (litefs-s3), by
+// the VFS extension of Litestream in the C SQLite (litestream), on the plain file with the driver of this project (local) and with
+// the C SQLite (local-c), and by plain GETs through this project's client (raw): the least that could answer. All of them have
+// their default settings, but for polls, which are off; answers are compared. Each begins each piece of work with a new connection
+// and nothing in memory, Litestream in a new process. Time does not count what it takes to start that process and to load the extension.
 //
 // # Words
 //

@@ -55,7 +55,7 @@ func measureRestore(ctx context.Context, b *bench) (err error) {
 			}
 		}
 	}
-	theirs, err := b.litestream(ctx, filepath.Join(dir, "litestream.db"))
+	theirs, err := b.litestreamRestores(ctx, filepath.Join(dir, "litestream.db"))
 	if err != nil {
 		return err
 	}
@@ -156,8 +156,8 @@ func (b *bench) compete(ctx context.Context, r *rival, extents []extent, n int, 
 	return errors.Join(err, file.Close(), os.Remove(path))
 }
 
-// litestream restores with the unmodified program.
-func (b *bench) litestream(ctx context.Context, path string) (time.Duration, error) {
+// litestreamRestores restores with the unmodified program.
+func (b *bench) litestreamRestores(ctx context.Context, path string) (time.Duration, error) {
 	start := time.Now()
 	s3 := servers.S3{Endpoint: b.Endpoint, AccessKey: os.Getenv("AWS_ACCESS_KEY_ID"), SecretKey: os.Getenv("AWS_SECRET_ACCESS_KEY")}
 	err := servers.LitestreamRestore(ctx, s3, b.Data.url(b.Endpoint), path, servers.RestoreOptions{})

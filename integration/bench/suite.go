@@ -20,6 +20,7 @@ type measure struct {
 	about string // for people
 	data  string // the dataset it is about, when it is not about all the user asks for
 	near  bool   // latency does not matter: measured without
+	asked bool   // measured only when it is named: it takes a C compiler and minutes
 	run   func(context.Context, *bench) error
 }
 
@@ -43,6 +44,7 @@ var measures = []measure{
 	{name: "past", about: "PRAGMA litestream_time to 20 random instants", data: "history", run: measurePast},
 	{name: "table", about: "memory of the page table", near: true, run: measureTable},
 	{name: "trailer", about: "decode the page index of a million pages", data: "small", near: true, run: measureTrailer},
+	{name: "peers", about: "the same work here, with Litestream's VFS extension, on a plain file, and by plain GETs", asked: true, run: measurePeers},
 	{name: "memory", about: "memory of a reader's process", near: true, run: measureMemory},
 }
 
@@ -73,11 +75,19 @@ type plan struct {
 	requests  string // directory for transcripts; empty means none
 }
 
+// wants reports whether m is measured.
+func (p *plan) wants(m *measure) bool {
+	if len(p.only) == 0 {
+		return !m.asked
+	}
+	return slices.Contains(p.only, m.name)
+}
+
 // jobs are the measurements of one run, in order.
 func (p *plan) jobs(f *fixture, run int) []job {
 	var jobs []job
 	for _, m := range measures {
-		if len(p.only) > 0 && !slices.Contains(p.only, m.name) {
+		if !p.wants(&m) {
 			continue
 		}
 		names, latencies := p.databases, p.latencies
@@ -102,7 +112,7 @@ func (p *plan) jobs(f *fixture, run int) []job {
 func (p *plan) datasetNames() []string {
 	names := slices.Clone(p.databases)
 	for _, m := range measures {
-		if m.data != "" && (len(p.only) == 0 || slices.Contains(p.only, m.name)) {
+		if m.data != "" && p.wants(&m) {
 			names = append(names, m.data)
 		}
 	}

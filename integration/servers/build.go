@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,34 +19,57 @@ import (
 	"github.com/litefs-s3/litefs-s3/integration/filecache"
 )
 
-// tools names the package of each server's main function. The version is the one in <name>/go.mod.
-var tools = map[string]string{
-	"minio":      "github.com/minio/minio",
-	"litestream": "github.com/benbjohnson/litestream/cmd/litestream",
+// tool is a program, or a library of C, that is built from a module.
+type tool struct {
+	module string // the folder whose go.mod pins the version
+	pkg    string // its main package
+	build  func(ctx context.Context, t tool, dir, out string) error
+	source []string // files of the folder that decide what is built, beside go.mod and go.sum
 }
 
-// Names lists the servers that Build knows.
+var tools = map[string]tool{
+	"minio":          {module: "minio", pkg: "github.com/minio/minio", build: buildGo},
+	"litestream":     {module: "litestream", pkg: "github.com/benbjohnson/litestream/cmd/litestream", build: buildGo},
+	"litestream-vfs": {module: "litestream", pkg: "github.com/benbjohnson/litestream/cmd/litestream-vfs", build: buildExtension},
+	"vfshost":        {module: "vfshost", pkg: ".", build: buildCgo, source: []string{"main.go"}},
+}
+
+// Names lists the servers that the tests need.
 func Names() []string { return []string{"minio", "litestream"} }
 
-// Build returns the path of the server's executable and builds it if this machine has not done so yet, for this
+// Peers lists what is compared with this project, and needs a compiler for C.
+func Peers() []string { return []string{"litestream-vfs", "vfshost"} }
+
+// Build returns the path of what is built and builds it if this machine has not done so yet, for this
 // version and this version of Go. That takes a minute or two, so Build says on standard error that it does.
 // Several processes may ask at once; one builds.
 func Build(ctx context.Context, name string) (path string, err error) {
-	pkg, ok := tools[name]
+	t, ok := tools[name]
 	if !ok {
-		return "", fmt.Errorf("no server named %q: known are %v", name, Names())
+		return "", fmt.Errorf("no server named %q: known are %v", name, slices.Sorted(maps.Keys(tools)))
 	}
-	dir, err := moduleDir(name)
+	dir, err := moduleDir(t.module)
 	if err != nil {
 		return "", err
 	}
-	key, err := buildKey(dir)
+	key, err := buildKey(dir, t.source...)
 	if err != nil {
 		return "", fmt.Errorf("module of %s: %w", name, err)
 	}
 	return filecache.File(ctx, "servers/"+key+"/"+executable(name), func(ctx context.Context, tmp string) error {
-		return goBuild(ctx, dir, pkg, tmp)
+		return announce(name, func() error { return t.build(ctx, t, dir, tmp) })
 	})
+}
+
+// announce says on standard error what is built, and how long it took.
+func announce(what string, build func() error) error {
+	start := time.Now()
+	fmt.Fprintf(os.Stderr, "building %s once for the tests; this takes a minute or two\n", what)
+	if err := build(); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "built %s in %s\n", what, time.Since(start).Round(time.Second))
+	return nil
 }
 
 // moduleDir is the folder of the nested module that pins the server's version.
@@ -70,10 +94,10 @@ func isModule(dir string) bool {
 }
 
 // buildKey hashes everything that decides what the built executable is.
-func buildKey(dir string) (string, error) {
+func buildKey(dir string, source ...string) (string, error) {
 	h := sha256.New()
 	fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH, buildFlags)
-	for _, name := range []string{"go.mod", "go.sum"} {
+	for _, name := range append([]string{"go.mod", "go.sum"}, source...) {
 		data, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			return "", err
@@ -87,29 +111,40 @@ func buildKey(dir string) (string, error) {
 // buildFlags leave out what only a debugger reads: it halves the file.
 var buildFlags = []string{"-trimpath", "-ldflags=-s -w"}
 
-// goBuild builds pkg of the module in dir and puts the executable at out.
-func goBuild(ctx context.Context, dir, pkg, out string) error {
-	start := time.Now()
-	fmt.Fprintf(os.Stderr, "building %s once for the tests; this takes a minute or two\n", pkg)
-	args := slices.Concat([]string{"build", "-C", dir, "-o", out}, buildFlags, []string{pkg})
-	cmd := exec.CommandContext(ctx, "go", args...)
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", "CGO_ENABLED=0",
-		"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-	var log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = io.Discard, &log
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("go build %s: %w; to give it time, run go run ./integration/servers/prebuild", pkg,
-				context.Cause(ctx))
-		}
-		return errors.Join(fmt.Errorf("go %s: %w", strings.Join(args, " "), err), errors.New(lastBytes(log.String(), 4<<10)))
-	}
-	fmt.Fprintf(os.Stderr, "built %s in %s\n", pkg, time.Since(start).Round(time.Second))
-	return nil
+// buildGo builds a program that is all Go.
+func buildGo(ctx context.Context, t tool, dir, out string) error {
+	return goBuild(ctx, t, dir, out, "CGO_ENABLED=0")
 }
 
+// goBuild builds the tool in its module's folder dir and puts the result at out. env and args are added to the tool chain's.
+func goBuild(ctx context.Context, t tool, dir, out, env string, args ...string) error {
+	args = slices.Concat([]string{"build", "-C", dir, "-o", out}, buildFlags, args, []string{t.pkg})
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off", env,
+		"GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	return runBuild(ctx, cmd)
+}
+
+// runBuild runs one command of a build.
+func runBuild(ctx context.Context, cmd *exec.Cmd) error {
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = io.Discard, &log
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w; to give it time, run go run ./integration/servers/prebuild", cmd, context.Cause(ctx))
+	}
+	return errors.Join(fmt.Errorf("%s: %w", cmd, err), errors.New(lastBytes(log.String(), 4<<10)))
+}
+
+// executable is the name of the file. SQLite wants that of an extension to say what it is.
 func executable(name string) string {
-	if runtime.GOOS == "windows" {
+	switch {
+	case name == "litestream-vfs":
+		return name + ".so"
+	case runtime.GOOS == "windows":
 		return name + ".exe"
 	}
 	return name

@@ -16,6 +16,9 @@
 //	txid, err := daemon.Sync(ctx)                                          // all of it is in the bucket now
 //	err = daemon.Restore(ctx, "/tmp/out.db", servers.RestoreOptions{})     // what unmodified Litestream makes of it
 //
+// For comparisons there is Litestream's VFS as well, as the loadable extension that it is, in the C SQLite: an [SQLHost]. Both are built
+// with cgo in modules of their own, when the machine has a C compiler.
+//
 // Names with Start belong to a test: they stop the server at its end and show the server's log if the test failed.
 // [OpenMinIO] and [OpenLitestream] are the same for programs. What is not a test's concern takes a context and returns an
 // error.

@@ -48,14 +48,14 @@ func Open(baseURL string, opts Options) (*Store, error) {
 		client = *opts.HTTPClient
 	}
 	if client.Transport == nil {
-		client.Transport = wire.NewTransport(nil)
+		client.Transport = wire.Shared()
 	}
 	client.Transport = wire.GuardStalls(client.Transport, cmp.Or(opts.StallTimeout, 30*time.Second))
 	base := &url.URL{Scheme: u.Scheme, Host: u.Host, Path: strings.TrimRight(u.Path, "/")}
 	return &Store{base: base, client: &client}, nil
 }
 
-// CloseIdle closes connections that are not in use.
+// CloseIdle closes connections that are not in use, or lets go of them when other stores of the process use them too.
 func (s *Store) CloseIdle() { s.client.CloseIdleConnections() }
 
 // ReadAt implements objstore.RangeReader with one GET.

@@ -92,7 +92,10 @@ func (s *Store) setUpClient() error {
 		if err != nil {
 			return err
 		}
-		client.Transport = wire.NewTransport(tlsConfig)
+		client.Transport = wire.Shared()
+		if tlsConfig != nil {
+			client.Transport = wire.NewTransport(tlsConfig)
+		}
 	}
 	client.Transport = wire.GuardStalls(client.Transport, s.cfg.StallTimeout)
 	client.CheckRedirect = func(*http.Request, []*http.Request) error {
@@ -153,7 +156,7 @@ func (s *Store) newClient(region string) *s3.Client {
 
 func (s *Store) region() string { return s.client.Load().Options().Region }
 
-// CloseIdle closes connections that are not in use.
+// CloseIdle closes connections that are not in use, or lets go of them when other stores of the process use them too.
 func (s *Store) CloseIdle() { s.httpClient.CloseIdleConnections() }
 
 // call sends one request. When the bucket is in another region than the one guessed, it sends it once more, there.
