@@ -70,6 +70,10 @@ type Config struct {
 	// MaxPrefetchPages bounds what one connection reads ahead. Zero is 16 MiB worth of pages, negative none.
 	MaxPrefetchPages int
 
+	// ReadAheadLimit bounds what one transaction may fetch ahead and not read, in bytes of pages, by guesses from what indexes and
+	// upper b-tree pages say. Zero is 64 MiB, negative none.
+	ReadAheadLimit int64
+
 	// MaxReqsPerQuery makes a transaction fail that needs more requests. Zero is no limit.
 	MaxReqsPerQuery int64
 
@@ -185,6 +189,13 @@ var settings = []setting{
 		c.MaxPrefetchPages = int(n)
 		if err == nil && n == 0 {
 			c.MaxPrefetchPages = -1 // 0 is a wish here, and not the zero value
+		}
+		return err
+	}},
+	{"read_ahead_limit", "", func(c *Config, v string) error {
+		err := parseBytes(v, &c.ReadAheadLimit)
+		if err == nil && c.ReadAheadLimit == 0 {
+			c.ReadAheadLimit = -1 // 0 is a wish here, and not the zero value
 		}
 		return err
 	}},

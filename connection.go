@@ -183,6 +183,18 @@ var options = []option{
 		},
 	},
 	{
+		name: "read_ahead_limit",
+		get:  func(c *connection) string { return strconv.FormatInt(c.db.source.ReadAheadLimit(), 10) },
+		set: func(c *connection, value string) error {
+			var n int64
+			err := parseBytes(value, &n)
+			if err == nil {
+				c.db.source.SetReadAheadLimit(n)
+			}
+			return err
+		},
+	},
+	{
 		name: "max_reqs_per_query",
 		get:  func(c *connection) string { return strconv.FormatInt(c.Limit(), 10) },
 		set: func(c *connection, value string) error {

@@ -86,6 +86,9 @@ func (d *database) open(ctx context.Context, c Config) error {
 		cache.SetBudget(c.CacheSize)
 	}
 	d.source = pages.NewSource(d.store, rehomer{d}, cache)
+	if c.ReadAheadLimit != 0 {
+		d.source.SetReadAheadLimit(max(c.ReadAheadLimit, 0))
+	}
 	d.running, d.cancel = context.WithCancel(context.Background())
 	d.wanted, d.give = context.WithCancel(d.running)
 	_, err = d.openReplica(ctx, c)

@@ -167,6 +167,7 @@ func (c Config) agrees(other Config) error {
 		{"poll_interval", c.PollInterval, other.PollInterval},
 		{"stale_after", c.StaleAfter, other.StaleAfter},
 		{"max_prefetch_pages", c.MaxPrefetchPages, other.MaxPrefetchPages},
+		{"read_ahead_limit", c.ReadAheadLimit, other.ReadAheadLimit},
 		{"hydration_enabled", c.hydrates(), other.hydrates()},
 		{"hydration_path", c.Hydration.Path, other.Hydration.Path},
 		{"hydration_mode", c.Hydration.Mode, other.Hydration.Mode},

@@ -430,6 +430,7 @@ func TestX1_UnknownPragmas(t *testing.T) {
 		"litevfs_cache_sizes":                  "litestream_cache_size",
 		"litestream_wait_txid='nonsense'":      "hexadecimal",
 		"litestream_max_prefetch_pages='many'": "not a count",
+		"litestream_read_ahead_limit='much'":   "not a size",
 	} {
 		if _, err := db.Exec("PRAGMA " + pragma); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("PRAGMA %s:\n got %v\nwant an error with %q", pragma, err, want)
@@ -456,6 +457,8 @@ func TestPragmas(t *testing.T) {
 		{"litevfs_max_reqs_per_query", "5"},
 		{"litestream_max_reqs_per_query=0", "0"},
 		{"litestream_max_prefetch_pages=16", "16"},
+		{"litestream_read_ahead_limit", "67108864"},
+		{"litestream_read_ahead_limit='1MiB'", "1048576"},
 		{"litestream_poll_interval='20ms'", "20ms"},
 		{"litestream_poll_interval", "20ms"},
 		{"litestream_wait_txid='2'", "0000000000000002"},

@@ -45,6 +45,12 @@ type Status struct {
 		Ahead     int64 `json:"fetched_ahead"`
 		Rehomings int64 `json:"rehomings"`
 	} `json:"cache"`
+	ReadAhead struct {
+		Limit   int64        `json:"limit_bytes"` // of what a transaction may fetch ahead in vain
+		Guessed int64        `json:"guessed"`     // pages fetched ahead because of what indexes and upper b-tree pages say
+		Right   int64        `json:"right"`       // of these, pages that were read
+		Trees   []TreeStatus `json:"trees,omitempty"`
+	} `json:"read_ahead"`
 	Hydration *HydrationStatus `json:"hydration,omitempty"` // nil without a local copy
 	Writer    *WriterStatus    `json:"writer,omitempty"`    // nil unless opened to write
 	Requests  struct {
@@ -60,6 +66,13 @@ type Status struct {
 		HedgeWon int64   `json:"hedges_won"`        // of them, those whose second one came first
 		Dollars  float64 `json:"estimated_dollars"` // by the prices of AWS S3 Standard, us-east-1; transfer not counted
 	} `json:"requests"`
+}
+
+// TreeStatus is how well the guesses about one b-tree were.
+type TreeStatus struct {
+	Root    uint32 `json:"root"` // page, as in sqlite_schema
+	Guessed int64  `json:"guessed"`
+	Right   int64  `json:"right"`
 }
 
 // HydrationStatus is the part of Status that speaks of the local copy.
@@ -143,6 +156,11 @@ func (d *database) status(p vfs.Position) Status {
 	s.Cache.Budget, s.Cache.Used = cache.Budget(), cache.Used()
 	s.Cache.Hits, s.Cache.Local, s.Cache.Misses = st.Hits, st.Local, st.Misses
 	s.Cache.Fetches, s.Cache.Ahead, s.Cache.Rehomings = st.Fetches, st.Ahead, st.Rehomings
+
+	s.ReadAhead.Limit, s.ReadAhead.Guessed, s.ReadAhead.Right = d.source.ReadAheadLimit(), st.Guessed, st.Right
+	for _, t := range st.Trees {
+		s.ReadAhead.Trees = append(s.ReadAhead.Trees, TreeStatus{t.Root, t.Guessed, t.Right})
+	}
 
 	if local := d.local.Load(); local != nil {
 		s.Hydration = hydrationStatus(local.Progress())

@@ -17,9 +17,10 @@ const (
 	entryOverhead = 192
 	// rawShare is the part of the budget, one in so many bytes, that encoded bytes may take.
 	rawShare = 4
-	// maxWorth is how many rounds a page can earn. awaited is a flag beside it: the page was not read yet.
+	// maxWorth is how many rounds a page can earn. Flags beside it: awaited, the page was not read yet; guessed, and a guess brought it.
 	maxWorth = 3
 	awaited  = 1 << 8
+	guessed  = 1 << 9
 	// maxSpared is how many pages are spared in a row, however much they are worth keeping.
 	maxSpared = 1000
 	// crowd is how many pages a choice is made from.
@@ -83,6 +84,7 @@ type entry struct {
 	// worth is how often the page is spared when its turn comes to go, plus one: reading it again earns a round. What a
 	// scan is about to read is worth most until it was read.
 	worth atomic.Int32
+	tree  *tree // whose guess brought it; nil when none did
 }
 
 // rawCache keeps encoded bytes that came with indexes: whole small files, and the beginnings of large ones.
@@ -126,18 +128,30 @@ func (c *Cache) SetBudget(n int64) {
 // Used is the bytes the cache takes.
 func (c *Cache) Used() int64 { return c.used.Load() }
 
-// get returns the page, which the caller must not change.
-func (c *Cache) get(k key) ([]byte, bool) {
+// get returns the page, which the caller must not change. guess says that it was fetched ahead by a guess, and is read for the first time.
+func (c *Cache) get(k key) (data []byte, guess, ok bool) {
 	e, ok := c.find(k)
 	if !ok {
-		return nil, false
+		return nil, false, false
 	}
 	// What is lost here in a race does not matter.
 	switch n := e.worth.Load(); {
 	case n >= awaited:
 		e.worth.Store(1)
+		if guess = n&guessed != 0; guess {
+			e.tree.earn(int64(len(e.data)))
+		}
 	case n < maxWorth:
 		e.worth.Store(n + 1)
+	}
+	return e.data, guess, true
+}
+
+// look returns the page without counting that as a read. The caller must not change it.
+func (c *Cache) look(k key) ([]byte, bool) {
+	e, ok := c.find(k)
+	if !ok {
+		return nil, false
 	}
 	return e.data, true
 }
@@ -166,10 +180,22 @@ func (c *Cache) find(k key) (*entry, bool) {
 
 // put keeps data, which nobody may change from now on. soon says that it will be read soon.
 func (c *Cache) put(k key, data []byte, soon bool) {
-	e := &entry{data: data, interior: isInterior(k.pgno, data), came: c.clock.Add(1)}
+	e := &entry{data: data}
 	if soon {
 		e.worth.Store(awaited + maxWorth)
 	}
+	c.add(k, e)
+}
+
+// putGuess is put for a page that a guess about b-tree t has brought.
+func (c *Cache) putGuess(k key, data []byte, t *tree) {
+	e := &entry{data: data, tree: t}
+	e.worth.Store(guessed + awaited + maxWorth)
+	c.add(k, e)
+}
+
+func (c *Cache) add(k key, e *entry) {
+	e.interior, e.came = isInterior(k.pgno, e.data), c.clock.Add(1)
 	if !c.reserve(e.size(), k.shard()) {
 		return
 	}

@@ -25,9 +25,10 @@ type flight struct {
 	file   *index.File
 	off    int64 // bytes from the start of the file
 	size   int64 // bytes
+	count  int   // pages
 	ahead  bool  // nobody waited for it when it began
-	scan   bool  // its pages are about to be read, one after the other
 	cancel context.CancelFunc
+	urgent chan struct{} // closed when somebody waits for what was asked for ahead
 	done   chan struct{} // closed when it has landed
 
 	// Guarded by Source.mu; who waits may read what it finds.
@@ -69,6 +70,7 @@ func (s *Source) joinLocked(k key) (*flight, bool) {
 	f, ok := s.flights[k]
 	if ok {
 		f.waiting++
+		f.hurryLocked()
 	}
 	return f, ok
 }
@@ -89,12 +91,12 @@ func (s *Source) fetch(v *index.View, p index.Page, w want) (f *flight, own bool
 	if f, ok := s.joinLocked(k); ok {
 		return f, false, nil
 	}
-	if data, ok := s.cache.get(k); ok {
+	if data, ok := s.cache.look(k); ok {
 		return &flight{keys: []key{k}, pages: []result{{data: data}}, done: closed, waiting: 1, landed: true}, false, nil
 	}
 	wanted = s.unclaimedLocked(v, wanted)
 	at := slices.IndexFunc(wanted, func(q index.Page) bool { return q.Pgno == p.Pgno })
-	f, err = s.launchLocked(v, w.span, around(wanted, at, w.most), w.scan)
+	f, err = s.launchLocked(v, w.span, around(wanted, at, w.most), purpose{scan: w.scan})
 	if err != nil {
 		return nil, false, err
 	}
@@ -120,18 +122,19 @@ var closed = func() chan struct{} {
 
 // fetchAhead begins a flight for those of wanted, pages of v in span, that are not under way. It ends with ctx unless
 // somebody waits for it then. It is nil when there is nothing to fetch.
-func (s *Source) fetchAhead(ctx context.Context, v *index.View, span index.Span, wanted []index.Page) (*flight, error) {
+func (s *Source) fetchAhead(ctx context.Context, v *index.View, span index.Span, wanted []index.Page, why purpose) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	wanted = s.unclaimedLocked(v, wanted)
 	if len(wanted) == 0 {
 		return nil, nil
 	}
-	f, err := s.launchLocked(v, span, wanted, true)
+	why.ahead = true
+	f, err := s.launchLocked(v, span, wanted, why)
 	if err != nil {
 		return nil, err
 	}
-	f.ahead, f.wanted = true, true
+	f.wanted = true
 	f.stop = context.AfterFunc(ctx, func() { s.abandon(f) })
 	s.ahead.Add(1)
 	return f, nil
@@ -163,32 +166,63 @@ func hole(p, q index.Page) int64 { return q.Frame.Off - end(p) }
 // end is where in its file the frame of p ends.
 func end(p index.Page) int64 { return p.Frame.Off + p.Frame.Size }
 
+// purpose is what a flight is for.
+type purpose struct {
+	scan  bool  // its pages are about to be read, one after the other
+	ahead bool  // nobody waits for it
+	tree  *tree // whose guess it is; nil when it is none
+}
+
 // launchLocked begins a flight for the pages, which lie in span, are not empty, and no flight brings.
-func (s *Source) launchLocked(v *index.View, span index.Span, pages []index.Page, scan bool) (*flight, error) {
+func (s *Source) launchLocked(v *index.View, span index.Span, pages []index.Page, why purpose) (*flight, error) {
 	if s.closed {
 		return nil, errClosed
 	}
 	span = span.Between(pages[0], pages[len(pages)-1])
 	ctx, cancel := context.WithCancel(s.ctx)
 	f := &flight{
-		file: span.File, off: span.Off, size: span.Size, scan: scan,
-		keys: make([]key, len(pages)), cancel: cancel, done: make(chan struct{}),
+		file: span.File, off: span.Off, size: span.Size, count: len(pages), ahead: why.ahead,
+		keys: make([]key, len(pages)), cancel: cancel, urgent: make(chan struct{}), done: make(chan struct{}),
 	}
 	for i, p := range pages {
 		f.keys[i] = s.key(v, p)
 		s.flights[f.keys[i]] = f
 	}
 	s.wg.Go(func() {
+		defer s.turn(ctx, f)()
 		s.fetched.Add(1)
 		results, err := s.read(ctx, span, pages)
 		for i, r := range results {
 			if r.err == nil {
-				s.keep(v, pages[i], r.data, scan)
+				s.keep(v, pages[i], r.data, why)
 			}
 		}
 		s.land(f, results, err)
 	})
 	return f, nil
+}
+
+// turn returns when a flight may make its request: what was asked for ahead waits until not too many others do that nobody waits for, or
+// somebody does. The caller calls done at its end.
+func (s *Source) turn(ctx context.Context, f *flight) (done func()) {
+	if f.ahead {
+		select {
+		case s.slots <- struct{}{}:
+			return func() { <-s.slots }
+		case <-f.urgent:
+		case <-ctx.Done():
+		}
+	}
+	return func() {}
+}
+
+// hurryLocked says that somebody waits for the flight.
+func (f *flight) hurryLocked() {
+	select {
+	case <-f.urgent:
+	default:
+		close(f.urgent)
+	}
 }
 
 // read fetches span and decodes the pages in it. A frame that cannot be decoded spoils no other.

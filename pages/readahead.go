@@ -240,7 +240,7 @@ func (r *Reader) layersAhead(ctx context.Context, v *index.View, st *stream) {
 			continue
 		}
 		room -= span.Decoded()
-		if _, ok := r.ahead(ctx, v, span, missing); !ok {
+		if _, ok := r.ahead(ctx, v, span, missing, purpose{scan: true}); !ok {
 			return
 		}
 	}
@@ -308,7 +308,7 @@ func (r *Reader) nextLeg(ctx context.Context, v *index.View, st *stream) (_ leg,
 		} else {
 			last = missing[len(missing)-1]
 		}
-		if f, ok = r.ahead(ctx, v, span, missing); !ok {
+		if f, ok = r.ahead(ctx, v, span, missing, purpose{scan: true}); !ok {
 			return leg{}, false
 		}
 	}
@@ -319,11 +319,11 @@ func (r *Reader) nextLeg(ctx context.Context, v *index.View, st *stream) (_ leg,
 }
 
 // ahead asks for pages that nobody waits for. ok is false when it may not.
-func (r *Reader) ahead(ctx context.Context, v *index.View, span index.Span, pages []index.Page) (_ *flight, ok bool) {
+func (r *Reader) ahead(ctx context.Context, v *index.View, span index.Span, pages []index.Page, why purpose) (_ *flight, ok bool) {
 	if r.spend() != nil {
 		return nil, false
 	}
-	f, err := r.source.fetchAhead(ctx, v, span, pages)
+	f, err := r.source.fetchAhead(ctx, v, span, pages, why)
 	if f == nil {
 		r.requests-- // others bring them
 	}

@@ -24,6 +24,16 @@ type Reader struct {
 	layered uint32 // the Counter of the View whose files of middling size were asked for
 	room    int64  // bytes that may lie ahead, as far as the reader has found out by losing them
 
+	courses [courseCount]course
+	books   [bookCount]book
+	threads thread
+	guesses []*flight // asked for ahead and perhaps still under way
+	guessed int64     // pages of this transaction that guesses have brought
+	right   int64     // of these, pages that were read
+	way     []branch  // of climb, until the next call
+	pgnos   []uint32  // room for a list
+	scratch []byte    // of peek, until the next call
+
 	limit    int64 // requests a statement may make; 0 is any number
 	requests int64 // made by this statement
 
@@ -42,6 +52,7 @@ func (s *Source) NewReader() *Reader {
 // Close cancels what the Reader has asked for ahead.
 func (r *Reader) Close() {
 	r.dropStreams()
+	r.dropGuesses()
 	s := r.source
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,8 +70,8 @@ func (r *Reader) SetLimit(n int64) { r.limit = n }
 // Limit is the bound SetLimit has set.
 func (r *Reader) Limit() int64 { return r.limit }
 
-// Begin starts the count of requests anew: a new transaction.
-func (r *Reader) Begin() { r.requests = 0 }
+// Begin starts the counts of requests and of guesses anew: a new transaction.
+func (r *Reader) Begin() { r.requests, r.guessed, r.right = 0, 0, 0 }
 
 // ReadPage copies page pgno as of v into dst; len(dst) is v.PageSize. A page within the commit size that no file holds is
 // index.ErrCorrupt, one that is gone from the bucket with everything that replaced it index.ErrViewExpired. When ctx ends the
@@ -70,15 +81,18 @@ func (r *Reader) ReadPage(ctx context.Context, v *index.View, pgno uint32, dst [
 	if !ok {
 		return fmt.Errorf("page %d of %d has no frame at txid %s: %w", pgno, v.Commit, v.TXID, index.ErrCorrupt)
 	}
-	if page, ok := r.source.cache.get(r.source.keyOf(v, pgno, version)); ok {
+	if page, guess, ok := r.source.cache.get(r.source.keyOf(v, pgno, version)); ok {
 		copy(dst, page)
 		r.hits.Add(1)
-		r.advance(ctx, v, pgno, false)
+		if guess {
+			r.right++
+		}
+		r.came(ctx, v, pgno, dst)
 		return nil
 	}
 	if r.source.near().ReadPage(v, pgno, version, dst) {
 		r.local.Add(1) // and not cached: the system caches the file
-		r.advance(ctx, v, pgno, false)
+		r.came(ctx, v, pgno, dst)
 		return nil
 	}
 	r.misses.Add(1)
@@ -99,6 +113,7 @@ func (r *Reader) miss(ctx context.Context, v *index.View, pgno uint32, dst []byt
 			return err
 		}
 		r.dropStreams() // they point into the file that is gone
+		r.dropGuesses()
 		r.source.rehomed.Add(1)
 		if err := r.source.rehomer.Rehome(ctx, v, p.Frame.File); err != nil {
 			return fmt.Errorf("page %d at txid %s: %w", pgno, v.TXID, err)
@@ -111,18 +126,26 @@ func (r *Reader) miss(ctx context.Context, v *index.View, pgno uint32, dst []byt
 func (r *Reader) bring(ctx context.Context, v *index.View, p index.Page, dst []byte) error {
 	s := r.source
 	if frame, ok := s.cache.frame(s.fileKey(v, p.Frame.File), p.Frame); ok {
-		r.advance(ctx, v, p.Pgno, false)
-		return s.decodeHeld(v, p, frame, dst)
+		if err := s.decodeHeld(v, p, frame, dst); err != nil {
+			return err
+		}
+		r.prime(v, p, dst)
+		r.came(ctx, v, p.Pgno, dst)
+		return nil
 	}
+	a := r.aim(v, p.Pgno)
 	for {
 		if ctx.Err() != nil {
 			return fmt.Errorf("page %d: %w", p.Pgno, context.Cause(ctx))
 		}
-		f, own, err := r.board(ctx, v, p)
+		f, own, err := r.board(ctx, v, p, &a)
 		if err != nil {
 			return err
 		}
 		err = r.await(ctx, f, s.key(v, p), dst)
+		if err == nil {
+			r.arrived(ctx, v, p, &a, dst)
+		}
 		if err == nil || own || ctx.Err() != nil || !f.ahead && f.file == p.Frame.File {
 			return err
 		}
@@ -131,21 +154,27 @@ func (r *Reader) bring(ctx context.Context, v *index.View, p index.Page, dst []b
 }
 
 // board finds a flight that brings p, or begins one. The caller waits for it from now on.
-func (r *Reader) board(ctx context.Context, v *index.View, p index.Page) (f *flight, own bool, err error) {
+func (r *Reader) board(ctx context.Context, v *index.View, p index.Page, a *aim) (f *flight, own bool, err error) {
 	s := r.source
 	if f, ok := s.join(s.key(v, p)); ok {
 		r.advance(ctx, v, p.Pgno, true)
+		r.passed(ctx, v, p.Pgno, true)
 		return f, false, nil
 	}
 	if err := r.spend(); err != nil {
 		return nil, false, err
 	}
-	f, own, err = s.fetch(v, p, r.window(p))
+	f, own, err = s.fetch(v, p, r.around(p, a))
 	if !own {
 		r.requests--
 		return f, false, err
 	}
-	r.follow(ctx, v, p, f)
+	switch {
+	case a.known():
+		r.guess(ctx, v, p.Pgno, a)
+	case !r.pull(ctx, v, p.Pgno):
+		r.follow(ctx, v, p, f)
+	}
 	return f, true, nil
 }
 
@@ -160,14 +189,19 @@ func (s *Source) decodeHeld(v *index.View, p index.Page, frame, dst []byte) erro
 	if err != nil {
 		return err
 	}
-	s.keep(v, p, page, false)
+	s.keep(v, p, page, purpose{})
 	copy(dst, page)
 	return nil
 }
 
 // keep is for a page that was decoded: it stays in the cache, and nearer than the bucket.
-func (s *Source) keep(v *index.View, p index.Page, page []byte, scan bool) {
-	s.cache.put(s.key(v, p), page, scan)
+func (s *Source) keep(v *index.View, p index.Page, page []byte, why purpose) {
+	s.atlas.learn(p.Pgno, page)
+	if why.tree != nil {
+		s.cache.putGuess(s.key(v, p), page, why.tree)
+	} else {
+		s.cache.put(s.key(v, p), page, why.scan)
+	}
 	s.near().Offer(v, p.Pgno, p.Version, page)
 }
 
@@ -185,7 +219,9 @@ func (r *Reader) await(ctx context.Context, f *flight, k key, dst []byte) error 
 		return err
 	}
 	copy(dst, page)
-	s.cache.get(k) // counts as a read
+	if _, guess, _ := s.cache.get(k); guess { // counts as a read
+		r.right++
+	}
 	return nil
 }
 

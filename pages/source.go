@@ -58,6 +58,13 @@ type Source struct {
 	rehomed  atomic.Int64
 	bytes    atomic.Int64
 	maxAhead atomic.Int64
+
+	slots      chan struct{} // holds one value for each request under way that was asked for ahead
+	atlas      atlas
+	trees      trees
+	aheadLimit atomic.Int64  // bytes; see SetReadAheadLimit
+	reserved   atomic.Int32  // bytes at the end of each page that SQLite does not use
+	primed     atomic.Uint64 // the version of page 1 whose b-trees' roots were asked for, plus one
 }
 
 // Stats are plain numbers since the Source was made.
@@ -69,16 +76,21 @@ type Stats struct {
 	Ahead     int64 // of these, requests nobody waited for when they began
 	Bytes     int64 // bytes of frames fetched
 	Rehomings int64 // times that a file had gone and its pages were looked for in others
+
+	Guessed int64       // pages fetched ahead because of what interior pages and indexes say
+	Right   int64       // of these, pages that were read
+	Trees   []TreeStats // the same by b-tree, in the order of their roots
 }
 
 // NewSource returns a Source on the replica behind store, whose keys are those below the replica's prefix. Close it.
 func NewSource(store objstore.RangeReader, rehomer Rehomer, cache *Cache) *Source {
 	s := &Source{
 		store: store, rehomer: rehomer, cache: cache, owner: cache.owners.Add(1),
-		flights: make(map[key]*flight), readers: make(map[*Reader]struct{}),
+		flights: make(map[key]*flight), readers: make(map[*Reader]struct{}), slots: make(chan struct{}, aheadSlots),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.maxAhead.Store(defaultMaxAhead)
+	s.aheadLimit.Store(DefaultReadAheadLimit)
 	s.SetLocal(nowhere{})
 	return s
 }
@@ -127,6 +139,13 @@ func (s *Source) SetMaxAhead(n int64) { s.maxAhead.Store(n) }
 // MaxAhead is the bound SetMaxAhead has set.
 func (s *Source) MaxAhead() int64 { return s.maxAhead.Load() }
 
+// SetReadAheadLimit bounds the bytes of pages that one transaction may have fetched ahead, by guesses from interior pages and indexes, and
+// not read. Zero turns such guesses off.
+func (s *Source) SetReadAheadLimit(n int64) { s.aheadLimit.Store(n) }
+
+// ReadAheadLimit is the bound SetReadAheadLimit has set.
+func (s *Source) ReadAheadLimit() int64 { return s.aheadLimit.Load() }
+
 // Stats returns the counts of all readers, closed ones too.
 func (s *Source) Stats() Stats {
 	s.mu.Lock()
@@ -139,6 +158,11 @@ func (s *Source) Stats() Stats {
 	}
 	st.Fetches, st.Ahead = s.fetched.Load(), s.ahead.Load()
 	st.Bytes, st.Rehomings = s.bytes.Load(), s.rehomed.Load()
+	st.Trees = s.trees.stats()
+	for _, t := range st.Trees {
+		st.Guessed += t.Guessed
+		st.Right += t.Right
+	}
 	return st
 }
 

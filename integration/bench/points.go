@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	litefss3 "github.com/litefs-s3/litefs-s3"
 )
 
 const (
@@ -51,12 +53,17 @@ func (b *bench) many(ctx context.Context, query string, n, most int) (err error)
 	if err != nil {
 		return err
 	}
+	status, err := d.status(ctx)
+	if err != nil {
+		return err
+	}
 	done := float64(len(times))
 	figures := []figure{
 		{"GETs", count, float64(seen.gets())}, {"GETs each", each, float64(seen.gets()) / done},
 		{"waves", count, float64(seen.Stats.Waves)}, {"depth each", each, float64(seen.Stats.Depth) / done},
 		{"bytes", byteSize, float64(seen.Stats.BytesOut)}, {"bytes each", byteSize, float64(seen.Stats.BytesOut) / done},
 	}
+	figures = append(figures, between(litefss3.Status{}, status).figures()...)
 	figures = append(figures, timed(times)...)
 	b.add(fmt.Sprintf("n=%d", len(times)), append(figures, figure{"CPU each", millis, ms(cpu) / done})...)
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	litefss3 "github.com/litefs-s3/litefs-s3"
 	"github.com/litefs-s3/litefs-s3/index"
 )
 
@@ -34,6 +35,7 @@ var rawWays = []struct {
 type pass struct {
 	took, cpu time.Duration
 	seen      *traffic
+	guesses   guesses
 }
 
 // scanning measures one statement in several ways.
@@ -85,7 +87,7 @@ func (b *bench) scans(ctx context.Context, query string, times int) error {
 // figures of a pass over the replica: size is what it needed, raw and local the time of the others.
 func (s *scanning) figures(p pass, size int64, raw, local time.Duration) []figure {
 	gets := float64(p.seen.gets())
-	return append(plain(p, size),
+	return append(append(plain(p, size), p.guesses.figures()...),
 		figure{"of raw", share, raw.Seconds() / p.took.Seconds()},
 		figure{"of max(raw, local)", share, max(raw, local).Seconds() / p.took.Seconds()},
 		figure{"GETs", count, gets},
@@ -140,6 +142,7 @@ func (s *scanning) replica(ctx context.Context, times int) (_ []pass, err error)
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
 	passes := make([]pass, times)
+	var before litefss3.Status
 	for i := range passes {
 		if err := s.proxy.reset(ctx); err != nil {
 			return nil, err
@@ -150,8 +153,27 @@ func (s *scanning) replica(ctx context.Context, times int) (_ []pass, err error)
 		if passes[i].seen, err = s.proxy.read(ctx); err != nil {
 			return nil, err
 		}
+		after, err := d.status(ctx)
+		if err != nil {
+			return nil, err
+		}
+		passes[i].guesses = between(before, after)
+		before = after
 	}
 	return passes, nil
+}
+
+// guesses are pages fetched ahead because of what indexes and upper b-tree pages say, and how many of them were read.
+type guesses struct{ made, right int64 }
+
+func between(before, after litefss3.Status) guesses {
+	return guesses{after.ReadAhead.Guessed - before.ReadAhead.Guessed, after.ReadAhead.Right - before.ReadAhead.Right}
+}
+
+func (g guesses) figures() []figure {
+	return []figure{
+		{"guessed", count, float64(g.made)}, {"right", share, float64(g.right) / float64(max(g.made, 1))},
+	}
 }
 
 // raw fetches the extents in all plain ways and returns the fastest.
