@@ -3,7 +3,7 @@
 GO      ?= go
 PKG     ?= ./...
 # Below vfs everything builds for browsers and WASI; the whole module builds for the rest.
-LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/... ./compact/... ./restore/... ./verify/... ./diff/... ./history/... \
+LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/... ./compact/... ./restore/... ./verify/... ./diff/... ./history/... ./sidecar/... \
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 

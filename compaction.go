@@ -49,7 +49,7 @@ func (d *database) compacts(ctx context.Context, mode CompactionMode) (bool, err
 
 // compact keeps the replica small while this process is the writer.
 func (d *database) compact(ctx context.Context, w *writer.Writer) {
-	c, err := compact.New(d.store, compact.Options{Log: d.log})
+	c, err := compact.New(d.store, d.compactOptions())
 	if err != nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "nothing is compacted", slog.Any("err", err))
 		return
@@ -65,6 +65,14 @@ func (d *database) compact(ctx context.Context, w *writer.Writer) {
 		stop()
 		wg.Wait()
 	}
+}
+
+func (d *database) compactOptions() compact.Options {
+	opts := compact.Options{Log: d.log}
+	if d.sidecar != NoSidecar {
+		opts.OnReport = d.compacted
+	}
+	return opts
 }
 
 // awaitRole returns when this process is the writer, or is not. It is false when ctx has ended.

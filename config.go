@@ -90,6 +90,9 @@ type Config struct {
 	// background. Its Log is the Logger.
 	Hydration hydrate.Options
 
+	// Sidecar says what the process does with an object beside the replica's files that makes opening fast. Zero is to read it.
+	Sidecar SidecarMode
+
 	// Write opens the database to write: also one that does not exist yet. One process at a time is the writer.
 	Write bool
 
@@ -160,6 +163,8 @@ func (c *Config) contradiction() error {
 	switch {
 	case c.ReadOnly && c.writes():
 		return errors.New("write_enabled and ReadOnly exclude each other: the name was registered to read only")
+	case c.ReadOnly && c.Sidecar == WriteSidecar:
+		return errors.New("sidecar=write and ReadOnly exclude each other: the name was registered to read only")
 	case c.NoLocalCopy && c.hydrates():
 		return errors.New("hydration and NoLocalCopy exclude each other: the name was registered without a local copy")
 	}
@@ -226,6 +231,9 @@ var settings = []setting{
 		n, err := parseCount(v)
 		c.Hydration.Concurrency = int(n)
 		return err
+	}},
+	{"sidecar", "", func(c *Config, v string) error {
+		return parseSidecar(v, &c.Sidecar)
 	}},
 	{"write_enabled", "LITESTREAM_WRITE_ENABLED", func(c *Config, v string) error {
 		return parseToggle(v, &c.write)

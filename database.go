@@ -39,6 +39,8 @@ type database struct {
 	hydrates bool // a local copy is kept
 	local    atomic.Pointer[hydrate.Copy]
 	early    []index.Blob // came while the replica was opened, before there was a copy
+	tables   string       // the file that keeps page tables for the next process; empty is none
+	sidecar  SidecarMode
 
 	enabling    chan struct{} // holds one token: whoever has it may open the writer
 	inUse       bool          // its log is another process's, and somebody waits for that; for who may open the writer
@@ -65,6 +67,7 @@ func openDatabase(ctx context.Context, c Config) (*database, error) {
 	d := &database{
 		name: redact(c.ReplicaURL), logFile: logFile, opened: time.Now(),
 		poll: c.PollInterval, stale: c.StaleAfter, ahead: c.MaxPrefetchPages, hydrates: c.hydrates(),
+		tables: c.tablesPath(), sidecar: c.Sidecar,
 		enabling: make(chan struct{}, 1),
 	}
 	d.log = log.With(slog.String("replica", d.name))
@@ -104,7 +107,10 @@ func (d *database) open(ctx context.Context, c Config) error {
 
 // openReplica opens the follower of what is in the bucket, and what depends on that.
 func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, error) {
-	t, err := index.Open(ctx, d.store, index.Options{PollInterval: c.PollInterval, Log: d.log, OnLoad: d.onLoad})
+	borrowed := d.borrowing(c)
+	t, err := index.Open(ctx, d.store, index.Options{
+		PollInterval: c.PollInterval, Log: d.log, OnLoad: d.onLoad, Layouts: borrowed.layouts,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +121,16 @@ func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, e
 		d.replica.Store(nil)
 		return nil, err
 	}
+	borrowed.use(v)
 	d.wg.Go(func() { t.Run(d.running) })
+	d.wg.Go(func() { d.verify(t) })
+	if !borrowed.fresh {
+		d.wg.Go(d.saveTables) // now, for a process may end without closing anything
+	}
+	if c.Sidecar == WriteSidecar {
+		d.source.Record(profilePages)
+		d.wg.Go(func() { d.profile(c.CloseTimeout) })
+	}
 	d.log.LogAttrs(ctx, slog.LevelInfo, "replica opened", slog.String("txid", v.TXID.String()),
 		slog.Int("files", len(v.Files())), slog.Int64("requests", d.store.metrics.Stats().Requests()),
 		slog.Duration("took", time.Since(d.opened)))
@@ -165,6 +180,10 @@ func (r rehomer) Rehome(ctx context.Context, v *index.View, gone *index.File) er
 	return r.d.tracker().Rehome(ctx, v, gone)
 }
 
+func (r rehomer) Distrust(ctx context.Context, v *index.View) error {
+	return r.d.tracker().Distrust(ctx, v)
+}
+
 // close ends everything. What was committed and could not be uploaded is in the error.
 func (d *database) close() error {
 	d.give()
@@ -172,6 +191,7 @@ func (d *database) close() error {
 	err := d.closeWriter()
 	d.cancel()
 	d.wg.Wait()
+	d.saveTables()
 	d.closeCopy()
 	d.letGo()
 	d.log.LogAttrs(context.Background(), slog.LevelInfo, "replica closed")

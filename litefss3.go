@@ -174,6 +174,7 @@ func (c Config) agrees(other Config) error {
 		{"hydration_max_size", c.Hydration.MaxBytes, other.Hydration.MaxBytes},
 		{"hydration_bandwidth", c.Hydration.Bandwidth, other.Hydration.Bandwidth},
 		{"hydration_concurrency", c.Hydration.Concurrency, other.Hydration.Concurrency},
+		{"sidecar", c.Sidecar, other.Sidecar},
 		{"log_level", c.logLevel, other.logLevel},
 		{"log_file", c.logFile, other.logFile},
 	})

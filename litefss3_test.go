@@ -387,6 +387,7 @@ func TestX1_UnknownSettings(t *testing.T) {
 		{"replica_url=s3://b/p&cache_size=lots", "not a size"},
 		{"replica_url=s3://b/p&max_reqs_per_query=-1", "not a count"},
 		{"replica_url=s3://b/p&log_level=loud", "log_level"},
+		{"replica_url=s3://b/p&sidecar=wirte", "write"},
 		{"replica_url=s3://b/p&write_enabeld=1", "unknown parameter"},
 		{"replica_url=s3://b/p&encryption_key=hunter2", "unknown parameter"},
 		{"replica_url=s3://b/p%3Fendpont=x", "endpoint"},

@@ -29,6 +29,9 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 	if d.writer.Load() != nil {
 		return d.writes.agreesToWrite(c)
 	}
+	if err := d.restOnFiles(ctx); err != nil {
+		return err
+	}
 	compacts, err := d.compacts(ctx, c.Compaction)
 	if err != nil {
 		return err
@@ -68,6 +71,20 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 		d.writing.Go(func() { d.compact(running, w) })
 	}
 	return nil
+}
+
+// restOnFiles makes sure that what is written builds on the replica's files alone, also when a connection that only reads has opened it with
+// the help of a sidecar.
+func (d *database) restOnFiles(ctx context.Context) error {
+	t := d.tracker()
+	if t == nil {
+		return nil
+	}
+	err := t.Verify(ctx)
+	if errors.Is(err, index.ErrDistrusted) {
+		err = t.Verify(ctx) // it was opened anew
+	}
+	return err
 }
 
 func (d *database) openWriter(ctx context.Context, c Config) (*writer.Writer, error) {

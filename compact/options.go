@@ -1,6 +1,7 @@
 package compact
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -44,6 +45,8 @@ type Options struct {
 	Log *slog.Logger
 	// OnProgress, when not nil, is told how far the work has come. It must return at once.
 	OnProgress func(Progress)
+	// OnReport, when not nil, is called by Watch with what a run has done, before it waits for the next interval.
+	OnReport func(context.Context, *Report)
 }
 
 // Progress is how far a run has come.
@@ -75,6 +78,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnProgress == nil {
 		o.OnProgress = func(Progress) {}
+	}
+	if o.OnReport == nil {
+		o.OnReport = func(context.Context, *Report) {}
 	}
 	return o
 }

@@ -24,6 +24,15 @@ type Report struct {
 	Took     Seconds    `json:"took"`
 }
 
+// Highest is the highest level that a file was made on, 0 when none was.
+func (r *Report) Highest() int {
+	highest := 0
+	for _, m := range r.Made {
+		highest = max(highest, m.Level)
+	}
+	return highest
+}
+
 // Made is a file that is in the bucket, read back and found sound.
 type Made struct {
 	Level   int        `json:"level"`

@@ -35,6 +35,7 @@ func (c *Compactor) Watch(ctx context.Context) {
 		}
 		if r != nil {
 			deferred = r.Deferred
+			c.opts.OnReport(ctx, r)
 		}
 		timer := time.NewTimer(c.untilNext(c.opts.Now()))
 		select {

@@ -109,6 +109,11 @@ func (l *pageList) trim() {
 // bytes is the memory the list takes.
 func (l *pageList) bytes() int64 { return int64(2*cap(l.lows) + 2*cap(l.highs) + 4*cap(l.firsts)) }
 
+// equal reports whether two lists hold the same pages.
+func (l *pageList) equal(other *pageList) bool {
+	return slices.Equal(l.lows, other.lows) && slices.Equal(l.highs, other.highs) && slices.Equal(l.firsts, other.firsts)
+}
+
 // cursor goes through a list.
 type cursor struct {
 	list  *pageList

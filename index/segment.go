@@ -27,6 +27,7 @@ type header struct {
 type segment struct {
 	file *File
 	header
+	lent bool // not read from the file: see Options.Layouts
 
 	n       int      // pages
 	spelt   bool     // page numbers are stored; else they are 1, 2, 3 and so on

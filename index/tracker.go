@@ -28,6 +28,10 @@ type Options struct {
 	// indexes; and again a View that was moved to other files. It must not block for long. It may keep the blobs, and must
 	// not change them.
 	OnLoad func(v *View, blobs []Blob)
+	// Layouts, when not nil, is asked while Open lists the replica, for page tables that were kept from earlier. Each is used for the
+	// file that the listing shows with the same name, size and ETag, and for no other: what is missing or stale costs
+	// requests. It should return soon, and when ctx ends. See [Tracker.Distrust] for what happens when one is wrong.
+	Layouts func(ctx context.Context) []*Layout
 }
 
 func (o Options) withDefaults() Options {
@@ -148,17 +152,20 @@ type head struct {
 
 // openHead builds the newest View from nothing. Files that vanish meanwhile were merged: it lists again.
 func (t *Tracker) openHead(ctx context.Context, history uint32) (h head, err error) {
+	var lent []*segment
 	for attempt := range openAttempts {
-		c, lerr := listFor(attempt)(ctx, t.store)
+		c, more, lerr := t.list(ctx, attempt, history)
 		if lerr != nil {
 			return head{}, lerr
 		}
 		if err := c.check(); err != nil {
 			return head{}, err
 		}
+		lent = append(lent, more...)
 		before := h
 		h, err = t.build(ctx, c, history)
 		runtime.KeepAlive(before) // what it has loaded need not be loaded again
+		runtime.KeepAlive(lent)
 		if h.gap != nil && attempt < gapAttempts {
 			continue // compaction may have moved files between the pages of the listing
 		}
@@ -167,6 +174,15 @@ func (t *Tracker) openHead(ctx context.Context, history uint32) (h head, err err
 		}
 	}
 	return head{}, err
+}
+
+// list makes the listing of one attempt to open a history. The first of all brings page tables along that were kept from earlier.
+func (t *Tracker) list(ctx context.Context, attempt int, history uint32) (*Catalog, []*segment, error) {
+	if attempt == 0 && history == 0 {
+		return t.listAndBorrow(ctx, listFor(attempt))
+	}
+	c, err := listFor(attempt)(ctx, t.store)
+	return c, nil, err
 }
 
 // listFor is how the n-th attempt lists, from 0: what opening needs first, everything when that did not do.

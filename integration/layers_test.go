@@ -19,7 +19,7 @@ var layers = [][]string{
 	{"objstore/"}, // backends and decorators' tests
 	{"index"},
 	{"bulk", "writer/", "compact/"}, // many pages at once; the writer's log and lease; the merging of files
-	{"vfs", "pages", "pitr", "hydrate", "writer", "compact", "restore", "verify", "diff", "history"},
+	{"vfs", "pages", "pitr", "hydrate", "writer", "compact", "restore", "verify", "diff", "history", "sidecar"},
 	{""}, // the root
 	{"cmd/"},
 }

@@ -79,7 +79,10 @@ func (r *Reader) Begin() { r.requests, r.guessed, r.right = 0, 0, 0 }
 func (r *Reader) ReadPage(ctx context.Context, v *index.View, pgno uint32, dst []byte) error {
 	version, ok := v.Version(pgno)
 	if !ok {
-		return fmt.Errorf("page %d of %d has no frame at txid %s: %w", pgno, v.Commit, v.TXID, index.ErrCorrupt)
+		return r.distrust(ctx, v, noFrame(v, pgno))
+	}
+	if rec := r.source.recorder.Load(); rec != nil {
+		rec.note(pgno)
 	}
 	if page, guess, ok := r.source.cache.get(r.source.keyOf(v, pgno, version)); ok {
 		copy(dst, page)
@@ -104,10 +107,13 @@ func (r *Reader) miss(ctx context.Context, v *index.View, pgno uint32, dst []byt
 	for range rehomings {
 		p, ok := v.Lookup(pgno)
 		if !ok {
-			return fmt.Errorf("page %d of %d has no frame at txid %s: %w", pgno, v.Commit, v.TXID, index.ErrCorrupt)
+			return r.distrust(ctx, v, noFrame(v, pgno))
 		}
 		if err = r.bring(ctx, v, p, dst); err == nil {
 			return nil
+		}
+		if errors.Is(err, index.ErrCorrupt) {
+			return r.distrust(ctx, v, err)
 		}
 		if !errors.Is(err, objstore.ErrNotFound) && !errors.Is(err, objstore.ErrChanged) {
 			return err
@@ -118,6 +124,19 @@ func (r *Reader) miss(ctx context.Context, v *index.View, pgno uint32, dst []byt
 		if err := r.source.rehomer.Rehome(ctx, v, p.Frame.File); err != nil {
 			return fmt.Errorf("page %d at txid %s: %w", pgno, v.TXID, err)
 		}
+	}
+	return err
+}
+
+// noFrame is the error for a page within the size of the database that no file holds.
+func noFrame(v *index.View, pgno uint32) error {
+	return fmt.Errorf("page %d of %d has no frame at txid %s: %w", pgno, v.Commit, v.TXID, index.ErrCorrupt)
+}
+
+// distrust returns what to make of a frame that is not what v says.
+func (r *Reader) distrust(ctx context.Context, v *index.View, err error) error {
+	if wrong := r.source.rehomer.Distrust(ctx, v); wrong != nil {
+		return fmt.Errorf("%w (%v)", wrong, err)
 	}
 	return err
 }

@@ -16,6 +16,9 @@ var ErrBudget = errors.New("request budget of the statement is used up")
 // Rehomer finds the pages of a View in other files, when one of its files is gone. An *index.Tracker is one.
 type Rehomer interface {
 	Rehome(ctx context.Context, v *index.View, gone *index.File) error
+	// Distrust is told that a frame of v is not what v says. Its error says that v was wrong, and is of no use; nil, that the
+	// replica is.
+	Distrust(ctx context.Context, v *index.View) error
 }
 
 // Local keeps pages nearer than the bucket is. A *hydrate.Copy is one. Its methods are safe for concurrent use and wait
@@ -43,6 +46,8 @@ type Source struct {
 	cache   *Cache
 	owner   uint32
 	local   atomic.Pointer[Local]
+
+	recorder atomic.Pointer[recorder] // nil unless somebody wants to know what is read
 
 	ctx    context.Context // of all fetches; ends with Close
 	cancel context.CancelFunc

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	litefss3 "github.com/litefs-s3/litefs-s3"
 	"github.com/litefs-s3/litefs-s3/compact"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/objstore"
@@ -17,7 +19,7 @@ import (
 // compactOptions are the flags of compact.
 type compactOptions struct {
 	compact.Options
-	watch, dryRun bool
+	watch, dryRun, noSidecar bool
 }
 
 func (c *cli) compactCommand() *cobra.Command {
@@ -32,7 +34,10 @@ within --retention needs. What it makes opens with Litestream.
 
 Each new file is read back whole before older ones may go. Being cut off at any
 point is harmless, and so are several at once. Where a live Litestream compacts
-the replica it says so and does nothing; --force does it all the same.`,
+the replica it says so and does nothing; --force does it all the same.
+
+After it has made files it writes litefs-s3/sidecar, which makes the replica
+open fast, as ltxctl index does.`,
 		Example: `  ltxctl compact s3://bucket/app --dry-run
   ltxctl compact s3://bucket/app --levels 30s,5m,1h --retention 7d
   ltxctl compact s3://bucket/app --watch`,
@@ -56,6 +61,7 @@ the replica it says so and does nothing; --force does it all the same.`,
 	f.Var(span{&o.Grace, ""}, "grace", "how long a file is kept after the one that replaces it was stored (default 5m)")
 	f.Var(span{&o.Settle, ""}, "settle", "how long after an interval its last transactions may still arrive (default 3s)")
 	f.BoolVar(&o.Force, "force", false, "also where another program, a live Litestream, compacts the replica")
+	noSidecarFlag(f, &o)
 	f.StringVar(&o.TempDir, "temp-dir", "", "where new files grow before they are uploaded (default: the system's)")
 	return cmd
 }
@@ -81,7 +87,7 @@ func (c *cli) compact(ctx context.Context, url string, o compactOptions) error {
 	meter := c.meter()
 	defer meter.Stop()
 	o.OnProgress = compacting(meter)
-	compactor, _, err := c.compactor(ctx, url, o.Options)
+	compactor, store, err := c.compactor(ctx, url, o.Options)
 	if err != nil {
 		return err
 	}
@@ -89,20 +95,37 @@ func (c *cli) compact(ctx context.Context, url string, o compactOptions) error {
 	if err != nil {
 		return err
 	}
-	return c.carryOut(ctx, url, compactor, plan, o.dryRun, meter.Stop)
+	return c.carryOut(ctx, url, &job{compactor, store, plan, o}, meter.Stop)
+}
+
+// noSidecarFlag is that of commands which make files.
+func noSidecarFlag(f *pflag.FlagSet, o *compactOptions) {
+	f.BoolVar(&o.noSidecar, "no-sidecar", false, "leave the object alone that makes opening fast; see ltxctl index")
+}
+
+// job is a plan, and what carries it out.
+type job struct {
+	compactor *compact.Compactor
+	store     objstore.Store
+	plan      *compact.Plan
+	opts      compactOptions
 }
 
 const compactGoOn = "what was made stays, and nothing was removed that is still needed; run it again and it goes on from here"
 
 // carryOut shows a plan, or runs it and shows what came of it.
-func (c *cli) carryOut(ctx context.Context, url string, compactor *compact.Compactor, p *compact.Plan, dryRun bool, done func()) error {
-	if dryRun {
+func (c *cli) carryOut(ctx context.Context, url string, j *job, done func()) error {
+	p := j.plan
+	if j.opts.dryRun {
 		if err := c.writePlan(url, p); err != nil {
 			return err
 		}
 		return gapError(p.Gap)
 	}
-	report, err := compactor.Run(ctx, p)
+	report, err := j.compactor.Run(ctx, p)
+	if !j.opts.noSidecar {
+		c.sidecarAfter(ctx, j.store, report, c.eventLogger())
+	}
 	done()
 	if werr := c.writeReport(url, p, report); werr != nil {
 		return werr
@@ -125,6 +148,12 @@ func gapError(gap *compact.Gap) error {
 // watch compacts at every interval until Ctrl-C.
 func (c *cli) watch(ctx context.Context, url string, o compactOptions) error {
 	o.Log = c.watchLog()
+	var store objstore.Store
+	o.OnReport = func(ctx context.Context, r *compact.Report) {
+		if !o.noSidecar && r.Highest() >= litefss3.SidecarLevel {
+			c.sidecarAfter(ctx, store, r, o.Log)
+		}
+	}
 	compactor, store, err := c.compactor(ctx, url, o.Options)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ comes after it. Nothing is removed.`,
 		}),
 	}
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "show what would be done, with bytes and money, and do nothing")
+	noSidecarFlag(cmd.Flags(), &o)
 	cmd.Flags().StringVar(&o.TempDir, "temp-dir", "", "where the file grows before it is uploaded (default: the system's)")
 	return cmd
 }
@@ -31,7 +32,7 @@ func (c *cli) snapshot(ctx context.Context, url string, o compactOptions) error 
 	meter := c.meter()
 	defer meter.Stop()
 	o.OnProgress = compacting(meter)
-	compactor, _, err := c.compactor(ctx, url, o.Options)
+	compactor, store, err := c.compactor(ctx, url, o.Options)
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (c *cli) snapshot(ctx context.Context, url string, o compactOptions) error 
 		_, err := fmt.Fprintf(c.stdout, "one file holds the whole database as of the newest transaction, %s, already; there is nothing to do\n", plan.Head)
 		return firstOf(err, gapError(plan.Gap))
 	}
-	return c.carryOut(ctx, url, compactor, plan, o.dryRun, meter.Stop)
+	return c.carryOut(ctx, url, &job{compactor, store, plan, o}, meter.Stop)
 }
 
 // firstOf returns the first error there is.

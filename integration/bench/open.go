@@ -40,7 +40,7 @@ func measureOpen(ctx context.Context, b *bench) error {
 func (b *bench) plainOpen(ctx context.Context, of *traffic) error {
 	var pieces []extent
 	for _, r := range of.Transcript {
-		if r.Kind != slowproxy.GetRange {
+		if r.Kind != slowproxy.GetRange || r.Status != 206 { // a sidecar that is not there
 			continue
 		}
 		e, err := extentOf(r)
