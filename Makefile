@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo clean
+.PHONY: all test race unit integration sim crash servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo clean
 
 all: lint test
 
@@ -31,6 +31,27 @@ integration: servers
 ## servers: build MinIO, Litestream and (with gcc) its VFS extension once, into the user's cache directory
 servers:
 	$(GO) run ./integration/servers/prebuild -peers
+
+## sim: worlds in which everything goes wrong, SEEDS of them from FIRST on; one of them again with SEED=n; then every request of every operation
+SEEDS ?= 2000
+STEPS ?= 150
+FIRST ?= 1
+SEED  ?=
+SIM   := ./integration/sim
+sim:
+ifneq ($(SEED),)
+	$(GO) test -count=1 -v -timeout 60m $(SIM) -run 'TestSim$$' -sim.seed=$(SEED) -sim.steps=$(STEPS) -sim.print -sim.trace=0
+else
+	$(GO) test -c -o $(SIM)/sim.test $(SIM)
+	cd $(SIM) && ./sim.test -test.timeout 2h -test.run 'TestSim$$' -sim.seeds=$(SEEDS) -sim.first=$(FIRST) -sim.steps=$(STEPS) -sim.figures
+	cd $(SIM) && ./sim.test -test.timeout 2h -test.run 'TestEveryFault$$' -sim.all
+	rm $(SIM)/sim.test
+endif
+
+## crash: processes that are killed, KILLS times in each test: writer, hydrator, compactor, restore; and MinIO itself under a writer and a reader
+KILLS ?= 300
+crash: servers
+	KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 4h -run 'Kill|StoppedWriter' ./writer ./hydrate ./compact ./restore ./integration
 
 ## bench: the benchmark suite; prints a table (QUICK=1 for the 100 MB database alone)
 bench: servers
@@ -68,8 +89,6 @@ fuzz:
 	    echo "$$(dirname $$file) $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); done; done
 
 ## sqlfuzz: made-up SQL here and on a plain file, SEEDS of it from FIRST on
-SEEDS ?= 2000
-FIRST ?= 0
 sqlfuzz:
 	LITEFS_S3_SQL_SEEDS=$(SEEDS) LITEFS_S3_SQL_FIRST=$(FIRST) $(GO) test -run TestSQL_ -count=1 -timeout 6h .
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/integration/primary"
+	"github.com/litefs-s3/litefs-s3/internal/kills"
 	"github.com/litefs-s3/litefs-s3/objstore/filestore"
 )
 
@@ -69,14 +70,12 @@ var smallPages = primary.Options{PageSize: 1024}
 // H6: a process that hydrates and follows is killed, again and again; what it leaves is right to the byte.
 func TestH6_Killed(t *testing.T) {
 	t.Parallel()
-	rounds, kills := 10, 20
-	if testing.Short() {
-		rounds = 1
-	}
+	const each = 20
+	rounds := max(kills.Count(t, 10*each)/each, 1)
 	r := newRand(t)
 	for round := range rounds {
 		seed := r.Uint64()
-		t.Run(fmt.Sprint("round=", round), func(t *testing.T) { killRound(t, rand.New(rand.NewPCG(seed, 0)), kills) })
+		t.Run(fmt.Sprint("round=", round), func(t *testing.T) { killRound(t, rand.New(rand.NewPCG(seed, 0)), each) })
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	litefss3 "github.com/litefs-s3/litefs-s3"
 	"github.com/litefs-s3/litefs-s3/integration/primary"
 	"github.com/litefs-s3/litefs-s3/integration/servers"
+	"github.com/litefs-s3/litefs-s3/internal/kills"
 	"github.com/litefs-s3/litefs-s3/writer"
 )
 
@@ -102,20 +103,21 @@ func addRow(conn *sql.Conn, n int) error {
 	return tx.Commit()
 }
 
-// TestW1_KilledWriter kills a process that commits, hundreds of times, and looks each time whether what it had said was committed is there, once and whole.
+// TestW1_KilledWriter kills a process that commits, as often as KILLS says, and looks each time whether what it had said was committed is there, once and whole.
 func TestW1_KilledWriter(t *testing.T) {
 	t.Parallel()
 	minio := servers.StartMinIO(t)
 	bucket := minio.Bucket(t)
-	const kills = 20
-	rounds := scaled(15, 2)
+	wanted := kills.Count(t, 300)
+	each := min(wanted, 20)
+	rounds := wanted / each
 	setEnv(t, minio)
 	total := 0
 	for round := range rounds {
 		url := minio.URL(bucket, fmt.Sprint("apps/killed-", round))
 		job := url + " " + filepath.Join(t.TempDir(), "log")
 		acknowledged := 0
-		for range kills {
+		for range each {
 			acknowledged = killOnce(t, job, acknowledged)
 		}
 		total += acknowledged
@@ -126,7 +128,7 @@ func TestW1_KilledWriter(t *testing.T) {
 		c.kill()
 		checkBucket(t, minio, url, job, acknowledged)
 	}
-	t.Logf("%d kills, %d commits", rounds*kills, total)
+	t.Logf("%d kills, %d commits", rounds*each, total)
 }
 
 // killOnce lets a process commit for a while and kills it. It returns how many rows are known to be committed.

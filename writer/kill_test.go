@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/litefs-s3/litefs-s3/internal/kills"
 	"github.com/litefs-s3/litefs-s3/internal/page1"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/faultstore"
@@ -178,25 +179,22 @@ func (h *history) commit(w *Writer) error {
 // is there in part, and the bucket has it once.
 func TestW1_Killed(t *testing.T) {
 	t.Parallel()
-	kills := 42
-	if testing.Short() {
-		kills = 5
-	}
+	n := kills.Count(t, 42)
 	for _, durability := range []Durability{Local, Remote, Memory} {
 		t.Run(durability.String(), func(t *testing.T) {
 			t.Parallel()
-			killed(t, durability, kills)
+			killed(t, durability, n)
 		})
 	}
 }
 
-func killed(t *testing.T, durability Durability, kills int) {
+func killed(t *testing.T, durability Durability, times int) {
 	bucket, path := t.TempDir(), t.TempDir()
 	store, err := filestore.Create(bucket, filestore.S3Like)
 	must(t, err)
 	h := new(history)
 	committed, pendingAtKill := 0, 0
-	for n := range kills {
+	for n := range times {
 		said := killOne(t, bucket, path, durability)
 		w, err := tryOpen(store, store, killOptions(path, durability))
 		must(t, err)
@@ -219,8 +217,8 @@ func killed(t *testing.T, durability Durability, kills int) {
 			must(t, w.flight.drop())
 		}
 	}
-	t.Logf("%d kills, %d commits, %d of them not in the bucket when it happened", kills, committed, pendingAtKill)
-	if committed < kills || durability != Remote && pendingAtKill == 0 {
+	t.Logf("%d kills, %d commits, %d of them not in the bucket when it happened", times, committed, pendingAtKill)
+	if committed < times || durability != Remote && pendingAtKill == 0 {
 		t.Error("nothing was at stake")
 	}
 }

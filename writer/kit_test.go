@@ -304,6 +304,18 @@ func checkBucket(t testing.TB, store objstore.Store, want image, size uint32) in
 // restore merges all L0 files in order and decodes the database.
 func restore(t testing.TB, store objstore.Store) ([]byte, index.TXID) {
 	t.Helper()
+	merged, last := mergeAll(t, store)
+	if last == 0 {
+		return nil, 0
+	}
+	var file bytes.Buffer
+	must(t, ltx.NewDecoder(merged).DecodeDatabaseTo(&file))
+	return file.Bytes(), last
+}
+
+// mergeAll merges all L0 files in order into one. It returns the last TXID.
+func mergeAll(t testing.TB, store objstore.Store) (*bytes.Buffer, index.TXID) {
+	t.Helper()
 	objects, err := objstore.ListAll(context.Background(), store, "0000/", "")
 	must(t, err)
 	var inputs []io.Reader
@@ -321,13 +333,12 @@ func restore(t testing.TB, store objstore.Store) ([]byte, index.TXID) {
 	if last == 0 {
 		return nil, 0
 	}
-	var merged, file bytes.Buffer
+	var merged bytes.Buffer
 	c, err := ltx.NewCompactor(&merged, inputs)
 	must(t, err)
 	c.HeaderFlags = ltx.HeaderFlagNoChecksum
 	must(t, c.Compact(context.Background()))
-	must(t, ltx.NewDecoder(&merged).DecodeDatabaseTo(&file))
-	return file.Bytes(), last
+	return &merged, last
 }
 
 // foreignCommit puts the next TXID as somebody else would, who changes page 2.

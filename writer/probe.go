@@ -15,13 +15,14 @@ func (w *Writer) probe(ctx context.Context) error {
 		return nil
 	}
 	key := "litefs-s3/probe-" + newNonce()
-	create := func() error {
-		_, err := w.store.Put(ctx, key, strings.NewReader("litefs-s3 tests conditional writes; this can be deleted\n"), objstore.PutOptions{OnlyCreate: true})
+	create := func(try string) error {
+		text := "litefs-s3 tests conditional writes; this can be deleted (" + try + ")\n"
+		_, err := w.store.Put(ctx, key, strings.NewReader(text), objstore.PutOptions{OnlyCreate: true})
 		return err
 	}
-	err := create()
+	err := create("first")
 	if err == nil {
-		err = create()
+		err = create("second") // other bytes: a retry below us would take the same for its own, and call that success
 		switch {
 		case err == nil:
 			err = ErrUnfenced

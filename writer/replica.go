@@ -12,8 +12,10 @@ import (
 type Replica interface {
 	// View is the newest View.
 	View() *index.View
-	// Refresh looks in the bucket for a newer one.
+	// Refresh lists the bucket for a newer one.
 	Refresh(ctx context.Context) error
+	// Poll asks the bucket for the next one by its name.
+	Poll(ctx context.Context) error
 	// Hold keeps it from asking for the next file, which the caller is about to put, until release.
 	Hold() (release func())
 	// Adopt makes a file the newest View that was just put, without asking the bucket for it.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/writer/lease"
 )
 
@@ -75,6 +74,14 @@ func (w *Writer) takeOver(ctx context.Context, l *lease.Lease) error {
 	if stopped && w.flight != nil {
 		w.land(w.flight)
 	}
+	if w.flight != nil {
+		if err := w.resolve(ctx, w.flight); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		pending = len(w.pending) > 0 || w.sending != 0
+		w.mu.Unlock()
+	}
 	if pending {
 		if err := w.check(); err != nil { // it goes on from what it knows, and that is not what is there
 			return err
@@ -101,22 +108,6 @@ func (w *Writer) begin(stopped bool) error {
 		return err
 	}
 	return w.rebase()
-}
-
-// look brings the replica up to date; it may have come into being meanwhile.
-func (w *Writer) look(ctx context.Context) error {
-	if f := w.replica.Load(); f != nil {
-		return f.Refresh(ctx)
-	}
-	r, err := w.opts.OpenReplica(ctx)
-	if errors.Is(err, index.ErrNoReplica) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	w.replica.Store(&follower{r})
-	return nil
 }
 
 // AcquireWait is Acquire that waits while somebody else has the lease.

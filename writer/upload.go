@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/objstore"
@@ -32,10 +33,9 @@ func (w *Writer) ship(ctx context.Context) error {
 		defer f.Hold()()
 	}
 	if !b.stored {
-		if err := w.send(ctx, b); err != nil {
+		if err := w.bring(ctx, b); err != nil {
 			return err
 		}
-		w.stored(b)
 	}
 	if !b.confirmed {
 		if err := w.log.Confirm(b.base(), b.seal.Seq); err != nil {
@@ -44,6 +44,23 @@ func (w *Writer) ship(ctx context.Context) error {
 		b.confirmed = true
 	}
 	return w.advance(ctx, b)
+}
+
+// bring puts the batch where nobody else can have put anything, and notes that it is there.
+func (w *Writer) bring(ctx context.Context, b *batch) error {
+	if err := w.lookBefore(ctx, b); err != nil || b.stored {
+		return err
+	}
+	began := time.Now()
+	if err := w.send(ctx, b); err != nil {
+		return err
+	}
+	if err := w.lookAfter(ctx, b); err != nil {
+		return err
+	}
+	w.looked = began
+	w.stored(b)
+	return nil
 }
 
 // mayShip says why nothing can be sent now.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/objstore"
@@ -28,8 +29,9 @@ type Writer struct {
 
 	// turn holds one token: whoever has it may upload, and acquire or release the lease.
 	turn   chan struct{}
-	flight *batch // made, and not yet both in the bucket and the base of the Snapshot; for who has the turn
-	probed bool   // the store keeps create-only conditions; for who has the turn
+	flight *batch    // made, and not yet both in the bucket and the base of the Snapshot; for who has the turn
+	probed bool      // the store keeps create-only conditions; for who has the turn
+	looked time.Time // when the bucket was last seen to be where the Snapshot's base is; for who has the turn
 
 	kick chan struct{} // has room for one: upload now
 
