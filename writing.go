@@ -49,9 +49,10 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
+	waits := false
 	if c.Lease == AutomaticLease {
 		err = w.Acquire(ctx)
-		if errors.Is(err, lease.ErrHeld) {
+		if waits = errors.Is(err, lease.ErrHeld); waits {
 			d.log.LogAttrs(ctx, slog.LevelInfo, "another process is the writer; waiting for its lease", slog.Any("err", err))
 			err = nil
 		}
@@ -64,7 +65,7 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 	running, cancel := context.WithCancel(context.Background())
 	d.stopWriting = cancel
 	d.writing.Go(func() { w.Run(running) })
-	if c.Lease == AutomaticLease {
+	if waits { // who has it and gives it back does not want it again
 		d.writing.Go(func() { d.waitForLease(running, w) })
 	}
 	if compacts {
