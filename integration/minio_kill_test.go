@@ -21,10 +21,9 @@ func TestW5_KilledMinIO(t *testing.T) {
 	t.Parallel()
 	minio := servers.NewMinIO(t, t.TempDir())
 	bucket := minio.Bucket(t)
-	setEnv(t, minio)
 	url := minio.URL(bucket, "apps/server-killed")
 
-	db, err := litefss3.OpenDB(writerConfig(url, filepath.Join(t.TempDir(), "log")))
+	db, err := litefss3.OpenDB(as(minio.S3, writerConfig(url, filepath.Join(t.TempDir(), "log"))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +54,7 @@ func TestW5_KilledMinIO(t *testing.T) {
 	if err := errors.Join(conn.Close(), db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if got := rowsOf(t, url); got != rows {
+	if got := rowsOf(t, minio.S3, url); got != rows {
 		t.Errorf("the bucket has %d rows, %d were committed", got, rows)
 	}
 }
@@ -97,9 +96,9 @@ func syncNow(t *testing.T, conn *sql.Conn) {
 }
 
 // rowsOf counts the rows that a reader finds who opens the replica now, and checks the database.
-func rowsOf(t *testing.T, url string) (n int) {
+func rowsOf(t *testing.T, s servers.S3, url string) (n int) {
 	t.Helper()
-	db, err := litefss3.OpenDB(litefss3.Config{ReplicaURL: url})
+	db, err := litefss3.OpenDB(as(s, litefss3.Config{ReplicaURL: url}))
 	if err != nil {
 		t.Fatal(err)
 	}

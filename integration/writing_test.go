@@ -218,6 +218,9 @@ func restored(t *testing.T, minio *servers.MinIO, url string) *sql.DB {
 // them set the same.
 func setEnv(t *testing.T, minio *servers.MinIO) {
 	t.Helper()
+	if minio != servers.StartMinIO(t) {
+		t.Fatal("the environment is that of all tests: a server of one's own needs as()")
+	}
 	for _, v := range minio.Env() {
 		name, value, _ := strings.Cut(v, "=")
 		if err := os.Setenv(name, value); err != nil {
