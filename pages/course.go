@@ -259,9 +259,10 @@ func (c *course) skipTo(pgno uint32, way []branch) bool {
 	if c.run < orderly || len(way) == 0 || way[len(way)-1].pgno != p.pgno {
 		return false
 	}
-	n := (way[len(way)-1].at - p.at) * c.here.direction()
-	if n < 2 || n > maxSkip {
-		return false
+	at := way[len(way)-1].at
+	n := (at - p.at) * c.here.direction()
+	if n < 2 || n > maxSkip || at >= len(p.children) || p.children[at] != pgno {
+		return false // the last: the interior page is another one by now
 	}
 	p.at += (n - 1) * c.here.direction()
 	c.here.steps += int64(n - 1)
