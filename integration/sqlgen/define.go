@@ -54,10 +54,6 @@ func (g *Generator) createTable() string {
 	g.made++
 	t := &table{name: fmt.Sprintf("t%d", g.made), rowid: true}
 	g.tables = append(g.tables, t)
-	if g.chance(8) {
-		t.key, t.columns = "rowid", []string{"body", "title"}
-		return fmt.Sprintf("CREATE VIRTUAL TABLE %s USING fts5(body, title)", t.name)
-	}
 	t.key = "k"
 	defs := []string{"k " + g.pick("INTEGER PRIMARY KEY", "INTEGER PRIMARY KEY AUTOINCREMENT", "INT PRIMARY KEY", "TEXT PRIMARY KEY COLLATE NOCASE", "ANY UNIQUE")}
 	t.columns = []string{"k"}
