@@ -616,8 +616,8 @@ func TestWriting_WaitsForTheLog(t *testing.T) {
 	if cause := litefss3.Cause(conn, "main"); !errors.Is(cause, writer.ErrLogInUse) {
 		t.Errorf("the cause is %v", cause)
 	}
-	if got := value(t, conn, "PRAGMA litestream_durable_txid"); got != "0000000000000001" {
-		t.Errorf("durable is %s", got)
+	if got, want := value(t, conn, "PRAGMA litestream_durable_txid"), value(t, first, "PRAGMA litestream_durable_txid"); got != want {
+		t.Errorf("durable is %s, for the writer %s", got, want)
 	}
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
