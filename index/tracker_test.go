@@ -90,7 +90,11 @@ func TestRefresh_ShortensChain(t *testing.T) {
 // newest plan needs.
 func TestCatalog_Pages(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(60) {
+	seeds := uint64(60)
+	if testing.Short() {
+		seeds = 8
+	}
+	for seed := range seeds {
 		m := newModel(new(memstore.Store), seed, 1, 512, func(err error) { t.Fatal(err) })
 		for range 150 {
 			switch k := m.rng.IntN(20); {

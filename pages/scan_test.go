@@ -162,10 +162,15 @@ func TestReads_Scan(t *testing.T) {
 func TestReads_ScanSpeed(t *testing.T) {
 	t.Parallel()
 	g := newGiant(40_000, longFrame) // 160 MB
-	for _, c := range []struct {
+	type link struct {
 		link  int64   // MB/s; 0 is without limit
 		share float64 // of the speed of 16 plain requests
-	}{{125, 0.9}, {250, 0.8}, {500, 0.7}, {0, 0.25}} {
+	}
+	links := []link{{125, 0.9}, {250, 0.8}, {500, 0.7}, {0, 0.25}}
+	if testing.Short() {
+		links = links[:1]
+	}
+	for _, c := range links {
 		synctest.Test(t, func(t *testing.T) {
 			store := slow(g, 25*time.Millisecond, c.link)
 			tracker, err := index.Open(t.Context(), store, index.Options{})
