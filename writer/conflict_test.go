@@ -205,6 +205,16 @@ func TestW3_LeaseLost(t *testing.T) {
 	a.sync()
 
 	a.commit(5, 2)
+	now.Add(31) // the renewal under way when Run ends, as when the database is closed, says nothing of the lease
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.renew(cancelled); err == nil {
+		t.Fatal("renewed without a context")
+	}
+	a.commit(5, 3)
+	a.sync()
+
+	a.commit(5, 2)
 	down.Store(true)
 	now.Add(31)
 	if err := a.renew(t.Context()); err == nil {

@@ -193,7 +193,9 @@ func (w *Writer) renew(ctx context.Context) error {
 		w.opts.Log.LogAttrs(ctx, slog.LevelError, "lease lost; commits that are not uploaded stay in the log",
 			slog.Int("commits", len(w.pending)), slog.Any("err", err))
 	}
-	w.renewErr = err
+	if err == nil || ctx.Err() == nil { // one that was cancelled says nothing
+		w.renewErr = err
+	}
 	return err
 }
 
