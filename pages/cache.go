@@ -17,6 +17,8 @@ const (
 	entryOverhead = 192
 	// rawShare is the part of the budget, one in so many bytes, that encoded bytes may take.
 	rawShare = 4
+	// freshShare is the part of the budget, one in so many bytes, that pages which nobody asked for may take while others would have to go.
+	freshShare = 8
 	// maxWorth is how many rounds a page can earn. Flags beside it: awaited, the page was not read yet; guessed, and a guess brought it.
 	maxWorth = 3
 	awaited  = 1 << 8
@@ -59,10 +61,15 @@ type fileKey struct {
 // Pages stand in line, and the one that came first goes first, unless it is worth another round: because it was read
 // more than once, because a scan is about to read it, or because it is an interior page of a b-tree, which every lookup
 // passes through. So a scan, which reads each page once, leaves what others use alone.
+//
+// Neighbours of a page, which came because bytes on the way cost little, stand in a line of their own, the fresh ones. They go before all
+// others, but for a small part of the cache, and change lines when their turn comes and they were read. So a page that was asked for
+// once is not pushed out by twenty that nobody asked for.
 type Cache struct {
 	budget   atomic.Int64 // bytes
 	used     atomic.Int64 // bytes, all of the below together; never more than the budget
 	interior atomic.Int64 // bytes of interior pages
+	fresh    atomic.Int64 // bytes of fresh pages
 	raw      rawCache
 	shards   [shardCount]shard
 	clock    atomic.Uint64 // counts pages that came or were spared
@@ -72,14 +79,19 @@ type Cache struct {
 // shard is a part of the pages with a lock of its own.
 type shard struct {
 	mu    sync.RWMutex
-	pages *simplelru.LRU[key, *entry] // in the order in which they came, or were spared; guarded by mu
-	_     [64]byte                    // keeps the locks of neighbours on different cache lines
+	pages *line    // guarded by mu
+	fresh *line    // pages that nobody had asked for when they came; guarded by mu
+	_     [64]byte // keeps the locks of neighbours on different cache lines
 }
+
+// line is pages in the order in which they came, or were spared.
+type line = simplelru.LRU[key, *entry]
 
 // entry is a page in the cache.
 type entry struct {
 	data     []byte // never changes
 	interior bool
+	fresh    bool   // which line it stands in; guarded by the shard's mu
 	came     uint64 // by the cache's clock; guarded by the shard's mu
 	// worth is how often the page is spared when its turn comes to go, plus one: reading it again earns a round. What a
 	// scan is about to read is worth most until it was read.
@@ -87,7 +99,8 @@ type entry struct {
 	tree  *tree // whose guess brought it; nil when none did
 }
 
-// rawCache keeps encoded bytes that came with indexes: whole small files, and the beginnings of large ones.
+// rawCache keeps encoded bytes: those that came with indexes, of whole small files and the beginnings of large ones, and files of
+// middling size that a scan goes through.
 type rawCache struct {
 	mu    sync.Mutex
 	blobs *simplelru.LRU[fileKey, index.Blob] // guarded by mu
@@ -99,7 +112,7 @@ func NewCache(budget int64) *Cache {
 	c := new(Cache)
 	c.budget.Store(budget)
 	for i := range c.shards {
-		c.shards[i].pages = newLRU[key, *entry]()
+		c.shards[i].pages, c.shards[i].fresh = newLRU[key, *entry](), newLRU[key, *entry]()
 	}
 	c.raw.blobs = newLRU[fileKey, index.Blob]()
 	return c
@@ -159,10 +172,17 @@ func (c *Cache) look(k key) ([]byte, bool) {
 // await reports whether the page is here. If it is, it will be read soon: it should not go before.
 func (c *Cache) await(k key) bool {
 	e, ok := c.find(k)
-	if ok && e.worth.Load() < maxWorth {
-		e.worth.Store(awaited + maxWorth)
+	if !ok {
+		return false
 	}
-	return ok
+	// One that waited for long, and was spared meanwhile, begins anew.
+	switch n := e.worth.Load(); {
+	case n < maxWorth:
+		e.worth.Store(awaited + maxWorth)
+	case n >= awaited:
+		e.worth.Store(n - n%awaited + maxWorth)
+	}
+	return true
 }
 
 // has reports whether the page is here.
@@ -175,7 +195,22 @@ func (c *Cache) find(k key) (*entry, bool) {
 	s := &c.shards[k.shard()]
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.pages.Peek(k)
+	return s.findLocked(k)
+}
+
+func (s *shard) findLocked(k key) (*entry, bool) {
+	if e, ok := s.pages.Peek(k); ok {
+		return e, true
+	}
+	return s.fresh.Peek(k)
+}
+
+// line is where the entry stands, or is to stand. The caller holds s.mu.
+func (s *shard) line(fresh bool) *line {
+	if fresh {
+		return s.fresh
+	}
+	return s.pages
 }
 
 // put keeps data, which nobody may change from now on. soon says that it will be read soon.
@@ -196,19 +231,28 @@ func (c *Cache) putGuess(k key, data []byte, t *tree) {
 
 func (c *Cache) add(k key, e *entry) {
 	e.interior, e.came = isInterior(k.pgno, e.data), c.clock.Add(1)
+	e.fresh = !e.interior && e.worth.Load() == 0
 	if !c.reserve(e.size(), k.shard()) {
 		return
 	}
 	s := &c.shards[k.shard()]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pages.Contains(k) {
+	if _, ok := s.findLocked(k); ok {
 		c.used.Add(-e.size())
 		return
 	}
-	s.pages.Add(k, e)
+	s.line(e.fresh).Add(k, e)
+	c.count(e, e.size())
+}
+
+// count adds size bytes to what is known of pages like e.
+func (c *Cache) count(e *entry, size int64) {
 	if e.interior {
-		c.interior.Add(e.size())
+		c.interior.Add(size)
+	}
+	if e.fresh {
+		c.fresh.Add(size)
 	}
 }
 
@@ -239,14 +283,19 @@ func (c *Cache) reserve(size int64, shard uint32) bool {
 }
 
 // dropOne removes the page that came first, as far as can be seen from the shard, but spares those worth keeping: they go
-// to the end of the line. It reports whether there was one.
+// to the end of the line. Fresh ones go before all others while they take more than their part. It reports whether there was one.
 func (c *Cache) dropOne(from uint32) bool {
 	for tries := 0; ; tries++ {
-		s := c.oldest(from)
+		fresh := c.fresh.Load() > c.budget.Load()/freshShare
+		s := c.oldest(from, fresh)
+		if s == nil {
+			fresh = !fresh
+			s = c.oldest(from, fresh)
+		}
 		if s == nil {
 			return false
 		}
-		if c.turn(s, tries < maxSpared) {
+		if c.turn(s, fresh, tries < maxSpared) {
 			return true
 		}
 	}
@@ -254,35 +303,46 @@ func (c *Cache) dropOne(from uint32) bool {
 
 // oldest returns the shard with the page that came first, of as many shards as it takes to see a crowd: chance does not
 // spread few pages evenly. It is nil when there are no pages at all.
-func (c *Cache) oldest(from uint32) (oldest *shard) {
+func (c *Cache) oldest(from uint32, fresh bool) (oldest *shard) {
 	since := uint64(math.MaxUint64)
 	for i, seen := uint32(0), 0; i < shardCount && seen < crowd; i++ {
 		s := &c.shards[(from+i)%shardCount]
 		s.mu.RLock()
-		if _, e, ok := s.pages.GetOldest(); ok && e.came < since {
+		if _, e, ok := s.line(fresh).GetOldest(); ok && e.came < since {
 			oldest, since = s, e.came
 		}
-		seen += s.pages.Len()
+		seen += s.line(fresh).Len()
 		s.mu.RUnlock()
 	}
 	return oldest
 }
 
-// turn removes the page of s that came first, or spares it.
-func (c *Cache) turn(s *shard, maySpare bool) (removed bool) {
+// turn removes the page that came first of one line of s, or spares it.
+func (c *Cache) turn(s *shard, fresh, maySpare bool) (removed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k, e, ok := s.pages.GetOldest()
-	if !ok {
+	k, e, ok := s.line(fresh).GetOldest()
+	switch {
+	case !ok:
 		return false
-	}
-	if maySpare && c.spare(e) {
+	case fresh && e.worth.Load() > 0:
+		c.settle(s, k, e)
+		return false
+	case maySpare && c.spare(e):
 		e.came = c.clock.Add(1)
-		s.pages.Get(k) // moves it
+		s.line(fresh).Get(k) // moves it
 		return false
 	}
 	c.remove(s, k, e)
 	return true
+}
+
+// settle moves a fresh page that was read to the others. The caller holds s.mu.
+func (c *Cache) settle(s *shard, k key, e *entry) {
+	s.fresh.Remove(k)
+	c.fresh.Add(-e.size())
+	e.fresh, e.came = false, c.clock.Add(1)
+	s.pages.Add(k, e)
 }
 
 // spare reports whether a page whose turn it is to go may stay for another round, which costs it a part of its worth.
@@ -301,11 +361,9 @@ func (c *Cache) spare(e *entry) bool {
 
 // remove takes a page out. The caller holds s.mu.
 func (c *Cache) remove(s *shard, k key, e *entry) {
-	s.pages.Remove(k)
+	s.line(e.fresh).Remove(k)
 	c.used.Add(-e.size())
-	if e.interior {
-		c.interior.Add(-e.size())
-	}
+	c.count(e, -e.size())
 }
 
 // drop forgets everything of one owner.
@@ -313,8 +371,8 @@ func (c *Cache) drop(owner uint32) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		for _, k := range s.pages.Keys() {
-			if e, _ := s.pages.Peek(k); k.owner == owner {
+		for _, k := range append(s.pages.Keys(), s.fresh.Keys()...) {
+			if e, ok := s.findLocked(k); ok && k.owner == owner {
 				c.remove(s, k, e)
 			}
 		}
@@ -332,25 +390,30 @@ func isInterior(pgno uint32, data []byte) bool {
 	return data[at] == 2 || data[at] == 5
 }
 
-// putRaw keeps the bytes of a file that came with its index: at most a quarter of the budget.
-func (c *Cache) putRaw(k fileKey, b index.Blob) {
+// putRaw keeps the bytes of a file, at most a quarter of the budget. Of two pieces of a file the larger one stays. It reports whether
+// the bytes are here now.
+func (c *Cache) putRaw(k fileKey, b index.Blob) bool {
 	size, room := blobSize(b), c.budget.Load()/rawShare
 	r := &c.raw
 	if size > room {
-		return
+		return false
 	}
 	r.shrink(c, room-size)
 	if !c.reserve(size, uint32(k.max)) { // anywhere, but not always in the same place
-		return
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.blobs.Contains(k) {
-		c.used.Add(-size)
-		return
+	if old, ok := r.blobs.Peek(k); ok {
+		if len(old.Data) >= len(b.Data) {
+			c.used.Add(-size)
+			return old.Off <= b.Off && b.Off+int64(len(b.Data)) <= old.Off+int64(len(old.Data))
+		}
+		r.forgot(c, old)
 	}
 	r.blobs.Add(k, b)
 	r.used += size
+	return true
 }
 
 // frame returns the bytes of f when they came with the index of its file.

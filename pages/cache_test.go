@@ -59,6 +59,7 @@ func TestCache_InteriorPagesOutliveLeaves(t *testing.T) {
 	for pgno := uint32(30_000); pgno < 40_000; pgno += 2 {
 		c.put(true, pgno)
 		c.put(false, pgno+1)
+		c.read(pgno + 1) // what nobody asks for does not count
 	}
 	if n := c.interior.Load() / entrySize; n < 400 || n > 700 {
 		t.Errorf("interior pages take %d of 1000 pages when as many come as leaves", n)
@@ -93,6 +94,60 @@ func TestCache_ScanLeavesHotPages(t *testing.T) {
 	}
 	if n := c.count(hot); n > 10 {
 		t.Errorf("%d of 300 pages are left that were not used for long", n)
+	}
+}
+
+// A page that was asked for once stays while neighbours, which nobody asked for, come along with others.
+func TestCache_NeighboursGoFirst(t *testing.T) {
+	t.Parallel()
+	c := filled{NewCache(1000 * entrySize)}
+	asked := span(1, 700)
+	for _, pgno := range asked { // as misses bring them
+		c.put(false, pgno)
+		c.read(pgno)
+		for i := range uint32(19) {
+			c.put(false, 10_000+20*pgno+i)
+		}
+	}
+	if n := c.count(asked); n != len(asked) {
+		t.Errorf("%d of %d pages are left that were asked for", n, len(asked))
+	}
+	if n := c.fresh.Load() / entrySize; n < 100 {
+		t.Errorf("%d neighbours are left, though there is room", n)
+	}
+	// Those that are asked for after all are like the others.
+	late := span(10_000+20*700, 10_000+20*700+18)
+	c.read(late...)
+	for pgno := range uint32(2000) {
+		c.put(false, 100_000+pgno)
+	}
+	if n := c.count(late); n != len(late) {
+		t.Errorf("%d of %d neighbours are left that were asked for", n, len(late))
+	}
+}
+
+// What a scan asked for long ago, and asks for again, is as good as new: it must not go just before it is read.
+func TestCache_AwaitedAgain(t *testing.T) {
+	t.Parallel()
+	c := filled{NewCache(1000 * entrySize)}
+	for pgno := uint32(1); pgno <= 10; pgno++ {
+		c.Cache.put(c.key(pgno), c.page(false), true)
+	}
+	others := uint32(1000)
+	pass := func(pages int) {
+		for range pages {
+			others++
+			c.put(false, others)
+			c.read(others)
+		}
+	}
+	pass(2000) // twice what fits
+	for pgno := uint32(1); pgno <= 5; pgno++ {
+		c.await(c.key(pgno))
+	}
+	pass(1600)
+	if again, once := c.count(span(1, 5)), c.count(span(6, 10)); again != 5 || once != 0 {
+		t.Errorf("%d of 5 pages awaited again are left, and %d of 5 that were not", again, once)
 	}
 }
 

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"context"
+	"slices"
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/internal/btree"
@@ -11,17 +12,23 @@ const (
 	// courseCount is how many scans along pointers one connection is believed to do at once.
 	courseCount = 4
 	// orderly is how many leaves have to be read in order to make a scan, and pace how many times as much as was read in order is
-	// fetched ahead. A scan that has to wait gets so many times more: haste.
+	// fetched ahead. A scan that has to wait gets so many times more: haste. One that began with the first leaf of a b-tree goes through all
+	// of it, as a rule, and gets certain times as much at once.
 	orderly = 4
 	pace    = 4
 	haste   = 8
+	certain = 64
 	// maxSkip is how many leaves a scan may leave out: SQLite had them.
 	maxSkip = 32
 	// maxEnds is how many interior pages are read elsewhere before a scan that came to the end of what is known counts as ended.
 	maxEnds = 16
-	// minBatch and maxBatch bound what is asked for at once, in bytes of decoded pages.
+	// minBatch and maxBatch bound what is asked for at once, in bytes of decoded pages: a few large requests cost less than many small
+	// ones, and some have to be under way at once.
 	minBatch = 512 << 10
-	maxBatch = 4 << 20
+	maxBatch = 7 << 20
+	// courseShare is the part of the cache, one byte in so many, that may lie ahead of scans along pointers: what they ask for is read, or was
+	// when they were there. Those that one connection does at once share it.
+	courseShare = 2
 )
 
 // course is a scan through the leaves of a b-tree in the order of its pointers, in whatever files they lie. It begins as the place of
@@ -33,6 +40,7 @@ type course struct {
 	prev   uint32
 	run    int64  // leaves read in order
 	window int64  // bytes of decoded pages to have ahead
+	whole  bool   // began with the first leaf
 	edge   walk   // what was asked for; of no meaning before there is a window
 	guess  uint32 // and beyond it, up to this page
 	stuck  int64  // the edge lacks an interior page, and looks for it again when the reader has come here
@@ -59,7 +67,7 @@ func (r *Reader) passed(ctx context.Context, v *index.View, pgno uint32, waits b
 
 // turn makes a course that has just begun one from right to left.
 func (c *course) turn() {
-	c.here.back = !c.here.back
+	c.here.back, c.whole = !c.here.back, false
 	c.next, c.prev = c.prev, 0
 }
 
@@ -112,9 +120,24 @@ func (r *Reader) quicken(v *index.View, c *course, waits bool) {
 	c.window = max(c.window, pace*c.run*int64(v.PageSize))
 	if waits {
 		r.room = max(min(r.room+r.room/16, 1<<62), firstDecoded)
-		c.window = max(haste*c.window, minBatch)
+		times := int64(haste)
+		if c.whole {
+			times = certain
+		}
+		c.window = max(times*c.window, minBatch)
 	}
-	c.window = min(c.window, r.limitAhead())
+	c.window = min(c.window, r.limitCourses())
+}
+
+// limitCourses is how much may lie ahead of one course.
+func (r *Reader) limitCourses() int64 {
+	n := int64(0)
+	for i := range r.courses {
+		if c := &r.courses[i]; c.window > 0 && c.next != 0 && c.used+patience > r.clock {
+			n++
+		}
+	}
+	return min(r.source.maxAhead.Load(), r.source.cache.Budget()/(courseShare*max(n, 1)), r.room)
 }
 
 // ahead is what lies ahead of the reader, in pages.
@@ -156,9 +179,11 @@ func (r *Reader) batch(ctx context.Context, v *index.View, c *course, n int) (ok
 	pgnos := r.pgnos[:0]
 	for len(pgnos) < n {
 		lacking, among, ok := c.edge.step(r, v)
+		if leaf := c.edge.leaf(); ok && (leaf > c.guess || len(r.absent(v, []uint32{leaf}, 1)) > 0) {
+			pgnos = append(pgnos, leaf)
+		}
 		if ok {
-			pgnos = append(pgnos, c.edge.leaf())
-			continue
+			continue // what was guessed to be a leaf does not count: a request should bring as much as is asked for at once
 		}
 		c.stuck = c.here.steps + max(1, int64(n)/16)
 		if lacking != 0 {
@@ -168,7 +193,7 @@ func (r *Reader) batch(ctx context.Context, v *index.View, c *course, n int) (ok
 	}
 	r.pgnos = pgnos
 	r.gather(ctx, v, pgnos, reach{
-		tree: c.tree, most: maxBatch, all: dense(c.edge.parent().children), whole: c.window >= growth*firstWindow, back: c.here.back,
+		tree: c.tree, most: maxBatch, all: dense(c.edge.parent().children), whole: c.window >= growth*firstWindow,
 	})
 	return true
 }
@@ -211,7 +236,14 @@ func (r *Reader) plot(v *index.View, t *tree, pgno uint32, way []branch, page []
 	}
 	back := w
 	back.back = true
-	*c = course{tree: t, here: w, run: 1, used: r.clock, next: r.following(v, &w), prev: r.following(v, &back)}
+	*c = course{
+		tree: t, here: w, run: 1, used: r.clock, whole: first(way), next: r.following(v, &w), prev: r.following(v, &back),
+	}
+}
+
+// first reports whether a way leads to the first leaf of what is known of a b-tree.
+func first(way []branch) bool {
+	return !slices.ContainsFunc(way, func(b branch) bool { return b.at > 0 })
 }
 
 // courseFor returns where to note a leaf: nil when a scan has come to it.

@@ -15,7 +15,8 @@
 // A miss costs a round trip, and bytes on the way cost little. So a miss fetches the frames around it as well, a small file is
 // taken whole, and concurrent misses of one page wait for one fetch. A reader that goes on where its last fetch ended, in
 // either direction, is scanning: what lies ahead is fetched in the background. How far ahead grows each time that the scan
-// has to wait nevertheless, up to a quarter of the cache, and shrinks when the cache loses what was fetched before it is read.
+// has to wait nevertheless, up to a quarter of the cache, and shrinks when the cache loses what was fetched before it is read. Along the
+// pointers, below, it is up to half of the cache, which the scans of one connection share.
 //
 // # Guesses
 //
@@ -23,7 +24,8 @@
 // those lie; leaves of an index name the rows that are looked up next; a row that does not fit says where it goes on. So a page that has to
 // be fetched is first looked up in the atlas, which knows what lies below the interior pages that were seen, and then a Reader
 //
-//   - goes along the leaves when they are read in order, with a window that grows with what was read (course.go, walk.go),
+//   - goes along the leaves when they are read in order, with a window that grows with what was read, and at once when the first leaf was
+//     the first of the b-tree (course.go, walk.go); newer files of up to 2 MiB are then fetched once and stay encoded (gather.go),
 //   - takes from the index leaves that were read the rows that follow the one being looked up, finds their pages by interior pages that
 //     are here, and asks for all of them at once (lookups.go),
 //   - asks for the rest of a chain of overflow pages when its first page is asked for (thread.go),

@@ -170,6 +170,7 @@ func end(p index.Page) int64 { return p.Frame.Off + p.Frame.Size }
 type purpose struct {
 	scan  bool  // its pages are about to be read, one after the other
 	ahead bool  // nobody waits for it
+	raw   bool  // its bytes are kept as they come, in place of pages of which few will be read
 	tree  *tree // whose guess it is; nil when it is none
 }
 
@@ -191,7 +192,9 @@ func (s *Source) launchLocked(v *index.View, span index.Span, pages []index.Page
 	s.wg.Go(func() {
 		defer s.turn(ctx, f)()
 		s.fetched.Add(1)
-		results, err := s.read(ctx, span, pages)
+		results, raw, err := s.read(ctx, span, pages)
+		why.raw = why.raw && s.keepRaw(v, span, raw, results)
+		buffers.put(raw)
 		for i, r := range results {
 			if r.err == nil {
 				s.keep(v, pages[i], r.data, why)
@@ -225,12 +228,11 @@ func (f *flight) hurryLocked() {
 	}
 }
 
-// read fetches span and decodes the pages in it. A frame that cannot be decoded spoils no other.
-func (s *Source) read(ctx context.Context, span index.Span, pages []index.Page) ([]result, error) {
-	raw := buffers.get(span.Size)
-	defer buffers.put(raw)
+// read fetches span and decodes the pages in it. A frame that cannot be decoded spoils no other. The caller gives raw back.
+func (s *Source) read(ctx context.Context, span index.Span, pages []index.Page) (_ []result, raw []byte, err error) {
+	raw = buffers.get(span.Size)
 	if err := s.store.ReadAt(ctx, span.File.Ref(), raw, span.Off); err != nil {
-		return nil, fmt.Errorf("%s at byte %d: %w", span.File, span.Off, err)
+		return nil, raw, fmt.Errorf("%s at byte %d: %w", span.File, span.Off, err)
 	}
 	s.bytes.Add(span.Size)
 	results := make([]result, len(pages))
@@ -238,7 +240,15 @@ func (s *Source) read(ctx context.Context, span index.Span, pages []index.Page) 
 		at := p.Frame.Off - span.Off
 		results[i].data, results[i].err = decode(p, raw[at:at+p.Frame.Size], span.PageSize())
 	}
-	return results, nil
+	return results, raw, nil
+}
+
+// keepRaw keeps the bytes of a span, if all pages in them are right. It reports whether it did.
+func (s *Source) keepRaw(v *index.View, span index.Span, raw []byte, results []result) bool {
+	if len(results) == 0 || slices.ContainsFunc(results, func(r result) bool { return r.err != nil }) {
+		return false
+	}
+	return s.cache.putRaw(s.fileKey(v, span.File), index.Blob{File: span.File, Off: span.Off, Data: slices.Clone(raw)})
 }
 
 func decode(p index.Page, frame []byte, pageSize uint32) ([]byte, error) {

@@ -21,7 +21,6 @@ type reach struct {
 	most  int64 // bytes of one request
 	all   bool  // what lies between is wanted as well
 	whole bool  // and so is what follows in files of middling size: they lie over the file that is scanned, with a page of it here and there
-	back  bool  // what follows is to the left
 }
 
 // gather asks ahead for those of the pages that are not here, most urgent first, in as few requests as their places in the files allow.
@@ -34,12 +33,12 @@ func (r *Reader) gather(ctx context.Context, v *index.View, pgnos []uint32, how 
 	for len(pages) > 0 {
 		span, n := together(pages, how.most)
 		group, why := pages[:n], purpose{scan: true, tree: how.tree}
-		switch file := span.File; {
-		case how.whole && file.Size <= maxSpan:
-			// What else is in it may be read, and gives way to what will be.
-			n, why = of(file, pages), purpose{}
-			span = rest(pages[:n], how.back)
-			group = r.between(v, span)
+		all, middling := middling(v, span.File)
+		switch {
+		case how.whole && middling && all.Contains(pages[0]):
+			// What else is in it will be read, much later perhaps: it stays encoded.
+			n, why, span = of(span.File, pages), purpose{raw: true}, all
+			group = slices.Collect(all.Pages())
 		case how.all:
 			group = r.between(v, span)
 		}
@@ -50,12 +49,12 @@ func (r *Reader) gather(ctx context.Context, v *index.View, pgnos []uint32, how 
 	}
 }
 
-// rest returns the span from pages of a file to its end, in the direction of a scan.
-func rest(pages []index.Page, back bool) index.Span {
-	if back {
-		return pages[len(pages)-1].Around(maxSpan, 0)
+// middling returns the span of all frames of a file when one request may fetch them.
+func middling(v *index.View, f *index.File) (all index.Span, ok bool) {
+	if f.Size > maxSpan {
+		return index.Span{}, false
 	}
-	return pages[0].Around(0, maxSpan)
+	return v.Whole(f)
 }
 
 // launch asks for pages of a span; the b-tree whose guess it is pays. It reports whether more may be asked for.
@@ -100,7 +99,7 @@ func (r *Reader) absent(v *index.View, pgnos []uint32, most int) (pages []index.
 // allowance is how many pages this transaction may still fetch ahead.
 func (r *Reader) allowance(v *index.View) int {
 	vain := max(r.guessed-r.right, 0) * int64(v.PageSize)
-	return int(max(min(r.limitAhead(), r.source.aheadLimit.Load()-vain), 0) / int64(v.PageSize))
+	return int(max(min(r.limitCourses(), r.source.aheadLimit.Load()-vain), 0) / int64(v.PageSize))
 }
 
 // together returns the span of as many of the pages, from the first one on, as one request should bring.

@@ -377,13 +377,16 @@ func (w *world) close() {
 // audit checks the accounts of the cache against what is in it. Nobody may use it meanwhile.
 func (w *world) audit() {
 	w.t.Helper()
-	var used, interior, raw int64
+	var used, interior, fresh, raw int64
 	for i := range w.cache.shards {
-		for _, e := range w.cache.shards[i].pages.Values() {
+		for _, e := range append(w.cache.shards[i].pages.Values(), w.cache.shards[i].fresh.Values()...) {
 			used += e.size()
 			if e.interior {
 				interior += e.size()
 			}
+		}
+		for _, e := range w.cache.shards[i].fresh.Values() {
+			fresh += e.size()
 		}
 	}
 	for _, b := range w.cache.raw.blobs.Values() {
@@ -394,6 +397,9 @@ func (w *world) audit() {
 	}
 	if got := w.cache.interior.Load(); got != interior {
 		w.t.Errorf("cache says %d bytes are interior pages, and %d are", got, interior)
+	}
+	if got := w.cache.fresh.Load(); got != fresh {
+		w.t.Errorf("cache says %d bytes are fresh pages, and %d are", got, fresh)
 	}
 	if got := w.cache.raw.used; got != raw {
 		w.t.Errorf("cache says %d bytes are encoded, and %d are", got, raw)

@@ -396,7 +396,7 @@ func TestPointers_ScanSpeed(t *testing.T) {
 		link  int64   // MB/s; 0 is without limit
 		share float64 // of the speed of 16 plain requests
 	}
-	leaves, pairs := 12_000, []pair{{125, 0.6}, {250, 0.5}, {500, 0.3}, {0, 0.08}} // 48 MB
+	leaves, pairs := 12_000, []pair{{125, 0.75}, {250, 0.6}, {500, 0.42}, {0, 0.12}} // 48 MB
 	if testing.Short() {
 		leaves, pairs = 5000, []pair{{125, 0.4}}
 	}

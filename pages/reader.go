@@ -148,6 +148,7 @@ func (r *Reader) bring(ctx context.Context, v *index.View, p index.Page, dst []b
 		if err := s.decodeHeld(v, p, frame, dst); err != nil {
 			return err
 		}
+		s.cache.get(s.key(v, p)) // counts as a read
 		r.prime(v, p, dst)
 		r.came(ctx, v, p.Pgno, dst)
 		return nil
@@ -216,9 +217,11 @@ func (s *Source) decodeHeld(v *index.View, p index.Page, frame, dst []byte) erro
 // keep is for a page that was decoded: it stays in the cache, and nearer than the bucket.
 func (s *Source) keep(v *index.View, p index.Page, page []byte, why purpose) {
 	s.atlas.learn(p.Pgno, page)
-	if why.tree != nil {
+	switch {
+	case why.raw: // is kept
+	case why.tree != nil:
 		s.cache.putGuess(s.key(v, p), page, why.tree)
-	} else {
+	default:
 		s.cache.put(s.key(v, p), page, why.scan)
 	}
 	s.near().Offer(v, p.Pgno, p.Version, page)

@@ -46,7 +46,7 @@ func measureFollow(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	if err := b.following(ctx, d, w, poll); err != nil {
+	if err := errors.Join(b.following(ctx, d, w, poll), b.awaiting(ctx, d, w, poll)); err != nil {
 		return err
 	}
 	return b.idle(ctx, poll)
@@ -152,6 +152,60 @@ func (b *bench) arrive(ctx context.Context, d *database, w *litestreamWriter) (a
 	return arrival{delay: visible.Sub(put), after: visible.Sub(met)}, err
 }
 
+// awaiting measures how files reach a reader that says which transaction it waits for, as one does that must read what was written
+// elsewhere: from the end of the PUT until the PRAGMA returns. It has waited for a random part of a second then, and its requests are counted.
+func (b *bench) awaiting(ctx context.Context, d *database, w *litestreamWriter, poll time.Duration) error {
+	if err := b.proxy.reset(ctx); err != nil {
+		return err
+	}
+	var delays []time.Duration
+	waited := time.Duration(0)
+	for range max(3, b.times(20)) {
+		delay, took, err := b.awaitOne(ctx, d, w, time.Duration(b.rng.Int64N(int64(poll))))
+		if err != nil {
+			return err
+		}
+		delays, waited = append(delays, delay), waited+took
+	}
+	seen, err := b.proxy.read(ctx)
+	if err != nil {
+		return err
+	}
+	b.add(fmt.Sprintf("waiter=1/writes=%d/poll=%s", len(delays), poll),
+		figure{"p50", millis, ms(median(delays))}, figure{"p99", millis, ms(quantile(delays, 0.99))},
+		figure{"GETs", count, float64(seen.gets())}, figure{"GETs/s waited", each, float64(seen.gets()) / waited.Seconds()},
+		figure{"LISTs", count, float64(seen.lists())})
+	return nil
+}
+
+// awaitOne waits for the next file, which is written after the pause. It returns how long after the PUT the waiting ended, and how long it took.
+func (b *bench) awaitOne(ctx context.Context, d *database, w *litestreamWriter, pause time.Duration) (delay, took time.Duration, err error) {
+	var came time.Time
+	began, wait := time.Now(), fmt.Sprintf("PRAGMA litestream_wait_txid = '%s'", w.txid+1)
+	g, waiting := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		_, err := d.conn.ExecContext(waiting, wait)
+		came = time.Now()
+		return err
+	})
+	time.Sleep(pause)
+	if err := w.write(ctx); err != nil {
+		return 0, 0, errors.Join(err, g.Wait())
+	}
+	put := time.Now()
+	if err := g.Wait(); err != nil {
+		return 0, 0, err
+	}
+	var txid string
+	if err := d.conn.QueryRowContext(ctx, "PRAGMA litestream_txid").Scan(&txid); err != nil {
+		return 0, 0, err
+	}
+	if txid != w.txid.String() {
+		return 0, 0, fmt.Errorf("the reader waited for txid %s and stands at %s", w.txid, txid)
+	}
+	return max(came.Sub(put), 0), came.Sub(began), nil
+}
+
 // metBy is when the request came that found the newest file.
 func metBy(seen *traffic, w *litestreamWriter) (time.Time, error) {
 	key := prefix + "/" + (&index.File{Level: 0, Min: w.txid, Max: w.txid}).Key()
@@ -179,6 +233,13 @@ func (b *bench) idle(ctx context.Context, poll time.Duration) error {
 		figure{"GETs", count, float64(seen.gets())},
 		figure{"GETs/poll", each, float64(seen.gets()) / (took.Seconds() / poll.Seconds())},
 		figure{"LISTs", count, float64(seen.lists())},
-		figure{"requests/min", count, float64(seen.Stats.Total()) / took.Minutes()})
+		figure{"requests/min", count, float64(seen.Stats.Total()) / took.Minutes()},
+		figure{"USD/month", each, dollars(seen) * (30 * 24 * time.Hour).Seconds() / took.Seconds()})
 	return nil
+}
+
+// dollars is what the requests cost by the prices of S3 Standard in us-east-1.
+func dollars(seen *traffic) float64 {
+	const get, list = 0.0004 / 1000, 0.005 / 1000
+	return get*float64(seen.gets()) + list*float64(seen.lists())
 }

@@ -29,6 +29,7 @@ var measures = []measure{
 	{name: "open", about: "open the replica and read the schema", run: measureOpen},
 	{name: "first", about: "first answer: open, one row by rowid and the row it refers to", run: measureFirst},
 	{name: "sidecar", about: "first answer with and without the sidecar, in turns", run: measureSidecar},
+	{name: "deep", about: "open the page table of a database of 10.6 GB that is not there, with and without sidecar", data: "small", run: measureDeep},
 	{name: "points", about: "200 cold lookups by random rowid in an open replica", run: measurePoints},
 	{name: "join", about: "the ten latest posts of 200 random users, cold", run: measureJoin},
 	{name: "scan", about: "SELECT count(*), sum(length(body)) FROM posts", run: measureScan},
