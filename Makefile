@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration sim crash servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo clean
+.PHONY: all test race unit integration sim crash load servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo clean
 
 all: lint test
 
@@ -48,10 +48,10 @@ else
 	rm $(SIM)/sim.test
 endif
 
-## crash: processes that are killed, KILLS times in each test: writer, hydrator, compactor, restore; and MinIO itself under a writer and a reader
+## crash: processes that are killed and stopped, KILLS times in each test: writer, hydrator, compactors, restores; MinIO itself under a writer and a reader; full disks
 KILLS ?= 300
 crash: servers
-	KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 4h -run 'Kill|StoppedWriter' ./writer ./hydrate ./compact ./restore ./integration
+	KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 4h -run 'Kill|StoppedWriter|DiskFull' ./writer ./hydrate ./compact ./restore ./integration
 
 ## bench: the benchmark suite; prints a table (QUICK=1 for the 100 MB database alone)
 bench: servers
@@ -69,6 +69,11 @@ bench-peers: servers
 ## plots: draw docs/peers.json, which bench-peers writes
 plots:
 	$(GO) run ./integration/bench/plot -in docs/peers.json -out docs
+
+## load: 64 readers and 8 writers of one database on MinIO, readers that keep a View, a thousand databases, for LOAD (default 2m)
+LOAD ?= 2m
+load: servers
+	$(GO) test -v -count=1 -timeout 0 -run '^TestLoad' ./integration -load $(LOAD)
 
 ## lint: gofmt, vet, staticcheck
 lint:

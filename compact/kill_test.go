@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/kills"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/faultstore"
 	"github.com/litefs-s3/litefs-s3/objstore/filestore"
@@ -61,27 +62,30 @@ func victim() {
 // run finishes, and no temporary file is left.
 func TestC4_KilledProcess(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, 21)
+	wanted := kills.Count(t, 24)
+	killed := 0
+	for round := uint64(0); killed < wanted && !t.Failed(); round++ {
+		killed += killRound(t, 21+round, wanted-killed)
+	}
+	t.Logf("%d kills", killed)
+}
+
+// killRound kills compactors of one replica at calls spread over a whole run, at most so many times, and returns how often that was.
+func killRound(t *testing.T, seed uint64, most int) (killed int) {
+	t.Helper()
+	w := newWorld(t, seed)
 	w.live(3*time.Minute, 4*time.Second)
 	w.once()
 	w.live(2*time.Minute, 4*time.Second)
 	w.now = w.now.Add(8 * time.Minute)
-	exe, err := os.Executable()
-	must(t, err)
-	killed := 0
-	for n := int64(0); n < 110; n += 1 + n/8 {
+	const step = 5
+	for n := int64(seed % step); killed < most; n += max(step, 110/int64(most)) {
 		dir := t.TempDir() + "/replica"
 		must(t, os.Mkdir(dir+"-tmp", 0o700))
 		store := directory(t, dir, w)
 		before := index.NewChains(filesOf(t, store)).TXIDs()
-		cmd := exec.CommandContext(t.Context(), exe)
-		cmd.Env = append(os.Environ(), victimEnv+"="+dir, timeEnv+"="+w.now.Format(time.RFC3339Nano), callsEnv+"="+fmt.Sprint(n))
-		out, err := cmd.CombinedOutput()
-		if err == nil {
+		if !killAt(t, n, dir, w.now) {
 			break
-		}
-		if len(out) > 0 {
-			t.Fatalf("call %d: %v: %s", n, err, out)
 		}
 		killed++
 		checkDirectory(t, store, w, before)
@@ -93,9 +97,21 @@ func TestC4_KilledProcess(t *testing.T) {
 		checkDirectory(t, store, w, nil)
 		checkLeft(t, dir+"-tmp")
 	}
-	if killed < 8 {
-		t.Errorf("only %d kills", killed)
+	return killed
+}
+
+// killAt lets a process compact a directory that dies within its n-th call to the store. It is false when there were not so many.
+func killAt(t *testing.T, n int64, dir string, now time.Time) bool {
+	t.Helper()
+	exe, err := os.Executable()
+	must(t, err)
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), victimEnv+"="+dir, timeEnv+"="+now.Format(time.RFC3339Nano), callsEnv+"="+fmt.Sprint(n))
+	out, err := cmd.CombinedOutput()
+	if err != nil && len(out) > 0 {
+		t.Fatalf("call %d: %v: %s", n, err, out)
 	}
+	return err != nil
 }
 
 // checkLeft looks at what a killed process has left of its temporary files: they have no name from the moment they hold a byte.

@@ -111,10 +111,12 @@ func (t *Tracker) sameReplica(ctx context.Context, c *Catalog, v *View) (bool, e
 const mergedTries = 4
 
 // merged reports whether the listing has a file that files of v were merged into: one that ends with the same transaction, made in
-// the same millisecond, and leaves a database of the same size. Compaction copies these from its last input.
+// the same millisecond, and leaves a database of the same size. Compaction copies these from its last input. A listing whose files are gone
+// when they are read proves nothing: the error is one that another listing helps against.
 func (t *Tracker) merged(ctx context.Context, c *Catalog, v *View) (bool, error) {
 	segs := v.table.Load().segs
 	tries := 0
+	var gone error
 	for i := len(segs) - 1; i >= 0; i-- {
 		for j := range c.Files {
 			f := &c.Files[j]
@@ -122,18 +124,20 @@ func (t *Tracker) merged(ctx context.Context, c *Catalog, v *View) (bool, error)
 				continue
 			}
 			if tries++; tries > mergedTries {
-				return false, nil
+				return false, gone
 			}
 			h, err := readHeader(ctx, t.store, f)
 			switch {
 			case err == nil && segs[i].mergedInto(f, h):
 				return true, nil
-			case err != nil && !replanHelps(err) && !errors.Is(err, ErrCorrupt):
+			case replanHelps(err):
+				gone = err
+			case err != nil && !errors.Is(err, ErrCorrupt):
 				return false, err
 			}
 		}
 	}
-	return false, nil
+	return false, gone
 }
 
 // mergedInto reports whether the file f with header h ends with the transaction that s ends with. A snapshot is dated by when it was

@@ -60,6 +60,10 @@ func (t *Tracker) rehome(ctx context.Context, v *View, gone *File) (err error) {
 		}
 		c.Files = slices.DeleteFunc(c.Files, func(f File) bool { return f.id() == gone.id() })
 		same, serr := t.sameReplica(ctx, c, v)
+		if replanHelps(serr) { // the listing was overtaken
+			err = serr
+			continue
+		}
 		if serr != nil {
 			return serr
 		}

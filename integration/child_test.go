@@ -14,6 +14,10 @@ import (
 var children = map[string]func(job string) error{
 	hydrationChild: hydrateSlowly,
 	writerChild:    commitForEver,
+	compactorChild: compactForEver,
+	restoreChild:   restoreForEver,
+	followChild:    followForEver,
+	fullChild:      meetFullDisk,
 }
 
 func TestMain(m *testing.M) {
@@ -60,5 +64,12 @@ func (c *child) kill() {
 	if c.ProcessState == nil {
 		c.Process.Kill() // or it has ended
 		c.Wait()         // that it was killed is no news
+	}
+}
+
+func (c *child) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := c.Process.Signal(s); err != nil {
+		t.Errorf("%s to the child: %v", s, err)
 	}
 }

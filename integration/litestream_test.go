@@ -46,6 +46,12 @@ func openBank(t *testing.T, path string) *bank {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
+	return newBank(t, db)
+}
+
+// newBank fills an empty database.
+func newBank(t *testing.T, db *sql.DB) *bank {
+	t.Helper()
 	b := &bank{db: db}
 	for _, q := range []string{
 		"PRAGMA auto_vacuum = incremental", "VACUUM",

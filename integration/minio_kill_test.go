@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -37,8 +38,9 @@ func TestW5_KilledMinIO(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused := 0
-	for range min(kills.Count(t, 6), 40) {
+	watch := watchRows(t, as(minio.S3, litefss3.Config{ReplicaURL: url, PollInterval: 50 * time.Millisecond}))
+	refused, times := 0, kills.Count(t, 6)
+	for range times {
 		down := time.After(time.Duration(rand.IntN(400)) * time.Millisecond)
 		commitUntil(t, conn, &rows, &refused, down)
 		if err := minio.Kill(); err != nil {
@@ -50,13 +52,88 @@ func TestW5_KilledMinIO(t *testing.T) {
 		}
 	}
 	syncNow(t, conn)
-	t.Logf("%d rows committed, %d commits refused", rows, refused)
+	seen := watch.until(rows)
+	t.Logf("%d kills, %d rows committed, %d commits refused; a reader saw %s", times, rows, refused, seen)
 	if err := errors.Join(conn.Close(), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if got := rowsOf(t, minio.S3, url); got != rows {
 		t.Errorf("the bucket has %d rows, %d were committed", got, rows)
 	}
+}
+
+// rowWatch is a reader that looks at the rows all the time.
+type rowWatch struct {
+	t                       *testing.T
+	db                      *sql.DB
+	done                    chan struct{}
+	stop                    context.CancelFunc
+	last, moments, failures atomic.Int64
+}
+
+func watchRows(t *testing.T, c litefss3.Config) *rowWatch {
+	t.Helper()
+	db, err := litefss3.OpenDB(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	ctx, stop := context.WithCancel(t.Context())
+	w := &rowWatch{t: t, db: db, stop: stop, done: make(chan struct{})}
+	go w.run(ctx)
+	t.Cleanup(func() {
+		stop()
+		<-w.done
+		db.Close()
+	})
+	return w
+}
+
+// run reads moments: each is whole transactions, and none is earlier than the one before. What cannot be read is an error, never something else.
+func (w *rowWatch) run(ctx context.Context) {
+	defer close(w.done)
+	for ctx.Err() == nil {
+		time.Sleep(5 * time.Millisecond)
+		n, err := sumRows(ctx, w.db)
+		switch {
+		case errors.Is(err, errNotWhole), err == nil && n < w.last.Load():
+			w.t.Errorf("the reader saw %d rows and then %d: %v", w.last.Load(), n, err)
+			return
+		case err != nil:
+			w.failures.Add(1)
+		default:
+			w.last.Store(n)
+			w.moments.Add(1)
+		}
+	}
+}
+
+// until waits until the reader has seen n rows, and ends it.
+func (w *rowWatch) until(n int) string {
+	w.t.Helper()
+	for deadline := time.Now().Add(2 * time.Minute); w.last.Load() < int64(n) && !w.t.Failed(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Errorf("the reader sees %d rows of %d", w.last.Load(), n)
+		}
+	}
+	w.stop()
+	<-w.done
+	if w.last.Load() > int64(n) {
+		w.t.Errorf("the reader sees %d rows, %d were committed", w.last.Load(), n)
+	}
+	return fmt.Sprintf("%d moments, and failed %d times", w.moments.Load(), w.failures.Load())
+}
+
+var errNotWhole = errors.New("not whole transactions")
+
+// sumRows is how many rows a reader sees, if what it sees is whole transactions.
+func sumRows(ctx context.Context, db *sql.DB) (n int64, err error) {
+	var total, highest int64
+	err = db.QueryRowContext(ctx, "SELECT count(*), coalesce(max(n), 0), (SELECT count(*) FROM total) FROM rows").Scan(&n, &highest, &total)
+	if err == nil && (n != highest || n != total) {
+		err = fmt.Errorf("%d rows, the highest is %d, the other table has %d: %w", n, highest, total, errNotWhole)
+	}
+	return n, err
 }
 
 // commitUntil commits row after row. One that is refused, because the lease could not be renewed, did not happen.

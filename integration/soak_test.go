@@ -38,6 +38,7 @@ var soakLevels = compact.Options{
 // soak is a replica with a writer, and what the database was at each TXID.
 type soak struct {
 	t     *testing.T
+	minio *servers.MinIO
 	url   string
 	store objstore.Store
 	begin time.Time
@@ -74,19 +75,7 @@ func (s *soak) last(ctx context.Context, d time.Duration) context.Context {
 // is the database as of some moment, and the right one; in the end the replica is small, sound, and what litestream restores.
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	minio := servers.StartMinIO(t)
-	setEnv(t, minio)
-	s := &soak{t: t, url: minio.URL(minio.Bucket(t), "apps/soak"), dumps: map[index.TXID]digest{}}
-	s.store = openReplica(t, s.url)
-	c := writerConfig(s.url, filepath.Join(t.TempDir(), "log"))
-	c.Compaction, c.LeaseTTL = litefss3.CompactionOff, 30*time.Second
-	db, err := litefss3.OpenDB(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	execute(t, db, "PRAGMA auto_vacuum = incremental", "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, x BLOB)", "CREATE INDEX t_n ON t(n)")
-	s.commit(db)
+	s, db := openSoak(t, "apps/soak")
 	compactor, err := compact.New(s.store, soakLevels)
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +84,6 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		length /= 2
 	}
-	s.begin = time.Now()
 	ctx := s.last(t.Context(), length)
 	var wg sync.WaitGroup
 	for _, work := range []func(context.Context){
@@ -104,16 +92,41 @@ func TestSoak(t *testing.T) {
 		wg.Go(func() { work(ctx) })
 	}
 	wg.Wait()
-	want := s.commit(db)
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s.settle(compactor)
-	if primary.Dump(t, restored(t, minio, s.url)) != want {
-		t.Error("litestream restore makes something else of the bucket")
-	}
+	s.end(db, compactor)
 	t.Logf("%s: %d transactions, %d reads, %d travels, %d restores, %d expired", time.Since(s.begin).Round(time.Second),
 		len(s.dumps), s.reads.Load(), s.travels.Load(), s.restores.Load(), s.expired.Load())
+}
+
+// openSoak begins a replica, whose writer is db.
+func openSoak(t *testing.T, prefix string) (*soak, *sql.DB) {
+	t.Helper()
+	minio := servers.StartMinIO(t)
+	setEnv(t, minio)
+	s := &soak{t: t, minio: minio, url: minio.URL(minio.Bucket(t), prefix), dumps: map[index.TXID]digest{}}
+	s.store = openReplica(t, s.url)
+	c := writerConfig(s.url, filepath.Join(t.TempDir(), "log"))
+	c.Compaction, c.LeaseTTL = litefss3.CompactionOff, 30*time.Second
+	db, err := litefss3.OpenDB(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	execute(t, db, "PRAGMA auto_vacuum = incremental", "CREATE TABLE t(id INTEGER PRIMARY KEY, n INTEGER, x BLOB)", "CREATE INDEX t_n ON t(n)")
+	s.commit(db)
+	s.begin = time.Now()
+	return s, db
+}
+
+// end closes the writer. The replica must be what it has written, small and sound.
+func (s *soak) end(db *sql.DB, compactor *compact.Compactor) {
+	want := s.commit(db)
+	if err := db.Close(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.settle(compactor)
+	if primary.Dump(s.t, restored(s.t, s.minio, s.url)) != want {
+		s.t.Error("litestream restore makes something else of the bucket")
+	}
 }
 
 // commit brings everything to the bucket, and notes what the database is then.

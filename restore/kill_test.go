@@ -195,7 +195,7 @@ func TestFollow_KilledAtRandom(t *testing.T) {
 	r := newReplica(t, store, small)
 	path := newTarget(t)
 	hot := 0
-	for n := range 40 {
+	for n := range kills.Count(t, 40) {
 		withChild(t, "follow", bucket, path, 0, func(said *bufio.Reader) {
 			go func() { _, _ = io.Copy(io.Discard, said) }()
 			for deadline := time.Now().Add(time.Duration(r.rnd.IntN(60_000)) * time.Microsecond); time.Now().Before(deadline); {

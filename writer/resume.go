@@ -115,9 +115,20 @@ func (w *Writer) orSetAside(err error) error {
 	return err
 }
 
-// standsOnBucket reports errMovedOn unless the newest View is the state that the log goes on from.
+// standsOnBucket puts the Snapshot on the newest View if that is the state that the log goes on from: it may be a newer one than the
+// Snapshot was begun with. Otherwise it reports errMovedOn.
 func (w *Writer) standsOnBucket(ctx context.Context) error {
-	v, base := w.view(), w.durable
+	v := w.view()
+	if err := w.continues(ctx, v); err != nil {
+		return err
+	}
+	w.move(func(s *Snapshot) *Snapshot { return s.uploaded(v, 0) }, func() {})
+	return nil
+}
+
+// continues reports errMovedOn unless v is the state that the log goes on from.
+func (w *Writer) continues(ctx context.Context, v *index.View) error {
+	base := w.durable
 	switch {
 	case v == nil && base.TXID == 0:
 		return nil

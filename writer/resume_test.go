@@ -105,6 +105,30 @@ func TestReplay_Merged(t *testing.T) {
 	}
 }
 
+// TestSim_ResumeOnOlderView: the log is younger than the View that its Writer is opened with, which was read before the last upload of the
+// process that has died. What is pending stands on that upload, and not on the View before it.
+func TestSim_ResumeOnOlderView(t *testing.T) {
+	t.Parallel()
+	mem := new(memstore.Store)
+	d := newDatabase(t, mem, testOptions(t))
+	d.commit(5, 2, 3)
+	d.sync()
+	before, err := openTracker(t.Context(), mem)
+	must(t, err)
+	d.commit(7, 2, 6, 7)
+	d.sync()
+	d.commit(7, 4)
+	d.crash()
+	d.opts.OpenReplica = func(context.Context) (Replica, error) { return before, nil }
+	d.open()
+	d.check()
+	must(t, d.Acquire(t.Context()))
+	d.commit(8, 8)
+	d.sync()
+	d.check()
+	checkBucket(t, mem, d.now, d.size)
+}
+
 // merge replaces all L0 files by one of level 1.
 func merge(t *testing.T, mem *memstore.Store) {
 	t.Helper()
