@@ -73,7 +73,7 @@ func commitOnFullDisk(url, dir string) error {
 		return err
 	}
 	fmt.Println("found", n)
-	if err := limitFiles(largest(dir) + 1<<10 + rand.Uint64N(600<<10)); err != nil {
+	if err := limitFiles(largest(dir) + 100<<10 + rand.Uint64N(600<<10)); err != nil {
 		return err
 	}
 	for refused := 0; refused < 30; {

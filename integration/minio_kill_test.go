@@ -185,7 +185,7 @@ func rowsOf(t *testing.T, s servers.S3, url string) (n int) {
 		t.Fatalf("integrity: %s, %v", check, err)
 	}
 	var highest int
-	if err := db.QueryRow("SELECT count(*), max(n) FROM rows").Scan(&n, &highest); err != nil {
+	if err := db.QueryRow("SELECT count(*), coalesce(max(n), 0) FROM rows").Scan(&n, &highest); err != nil {
 		t.Fatal(err)
 	}
 	if n != highest {

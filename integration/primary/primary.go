@@ -260,28 +260,48 @@ type Querier interface {
 // Dump returns schema, page count and every row of every table as text.
 func Dump(t testing.TB, db Querier) string {
 	t.Helper()
-	var out strings.Builder
-	query(t, db, &out, "PRAGMA page_count")
-	var tables strings.Builder
-	query(t, db, &tables, "SELECT name FROM sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite_%' ORDER BY name")
-	query(t, db, &out, "SELECT type,name,tbl_name,rootpage,sql FROM sqlite_schema ORDER BY rowid")
-	for _, table := range strings.Fields(tables.String()) {
-		fmt.Fprintf(&out, "table %s\n", table)
-		query(t, db, &out, fmt.Sprintf("SELECT * FROM %q", table))
+	dump, err := TryDump(db)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out.String()
+	return dump
 }
 
-func query(t testing.TB, db Querier, out *strings.Builder, q string) {
-	t.Helper()
+// TryDump is Dump for moments that may expire while they are read.
+func TryDump(db Querier) (string, error) {
+	var out, tables strings.Builder
+	if err := query(db, &out, "PRAGMA page_count"); err != nil {
+		return "", err
+	}
+	if err := query(db, &tables, "SELECT name FROM sqlite_schema WHERE type='table' AND name NOT LIKE 'sqlite_%' ORDER BY name"); err != nil {
+		return "", err
+	}
+	if err := query(db, &out, "SELECT type,name,tbl_name,rootpage,sql FROM sqlite_schema ORDER BY rowid"); err != nil {
+		return "", err
+	}
+	for _, table := range strings.Fields(tables.String()) {
+		fmt.Fprintf(&out, "table %s\n", table)
+		if err := query(db, &out, fmt.Sprintf("SELECT * FROM %q", table)); err != nil {
+			return "", err
+		}
+	}
+	return out.String(), nil
+}
+
+func query(db Querier, out *strings.Builder, q string) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%s: %w", q, err)
+		}
+	}()
 	rows, err := db.QueryContext(context.Background(), q)
 	if err != nil {
-		t.Fatalf("%s: %v", q, err)
+		return err
 	}
 	defer rows.Close()
 	cols, err := rows.Columns()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	values := make([]any, len(cols))
 	for i := range values {
@@ -289,7 +309,7 @@ func query(t testing.TB, db Querier, out *strings.Builder, q string) {
 	}
 	for rows.Next() {
 		if err := rows.Scan(values...); err != nil {
-			t.Fatalf("%s: %v", q, err)
+			return err
 		}
 		for i, v := range values {
 			if i > 0 {
@@ -299,7 +319,5 @@ func query(t testing.TB, db Querier, out *strings.Builder, q string) {
 		}
 		out.WriteByte('\n')
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatalf("%s: %v", q, err)
-	}
+	return rows.Err()
 }
