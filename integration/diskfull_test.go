@@ -59,20 +59,10 @@ const noLimit = ^uint64(0)
 func commitOnFullDisk(url, dir string) error {
 	c := writerConfig(url, dir)
 	c.SyncInterval = time.Minute // all of it stays in the log
-	db, err := litefss3.OpenDB(c)
+	db, conn, n, err := beginCommitting(c)
 	if err != nil {
 		return err
 	}
-	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(context.Background())
-	if err != nil {
-		return err
-	}
-	n, err := countRows(conn)
-	if err != nil {
-		return err
-	}
-	fmt.Println("found", n)
 	if err := limitFiles(largest(dir) + 100<<10 + rand.Uint64N(600<<10)); err != nil {
 		return err
 	}

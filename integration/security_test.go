@@ -19,12 +19,16 @@ import (
 	"time"
 
 	litefss3 "github.com/litefs-s3/litefs-s3"
+	"github.com/litefs-s3/litefs-s3/bulk"
 	"github.com/litefs-s3/litefs-s3/docs/policies"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/integration/primary"
 	"github.com/litefs-s3/litefs-s3/integration/servers"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/s3store"
+	"github.com/litefs-s3/litefs-s3/restore"
+	"github.com/litefs-s3/litefs-s3/sidecar"
+	"github.com/litefs-s3/litefs-s3/verify"
 )
 
 // as makes a Config use the given credentials, whatever the environment says.
@@ -95,6 +99,8 @@ func TestSecurity_LeastPrivilege(t *testing.T) {
 		t.Errorf("%d rows at txid %s, error %v", n, second, err)
 	}
 	conn.Close()
+	checkedAndRestored(t, as(reader, litefss3.Config{ReplicaURL: url}))
+	indexed(t, as(writer, litefss3.Config{ReplicaURL: url}))
 
 	compacted(t, as(compactor, litefss3.Config{ReplicaURL: url}))
 	execute(t, db, "INSERT INTO t VALUES ('after')", "PRAGMA litestream_sync")
@@ -127,6 +133,38 @@ func TestSecurity_LeastPrivilege(t *testing.T) {
 func count(conn *sql.Conn, table string) (n int, err error) {
 	err = conn.QueryRowContext(context.Background(), "SELECT count(*) FROM "+table).Scan(&n)
 	return n, err
+}
+
+// checkedAndRestored reads every byte of a replica, and makes a file of it.
+func checkedAndRestored(t *testing.T, c litefss3.Config) {
+	t.Helper()
+	store, _, err := litefss3.OpenStore(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := verify.Run(t.Context(), store, verify.Options{}); r.Outcome != verify.Good {
+		t.Errorf("verify: %v", r.Outcome)
+	}
+	tracker, err := index.Open(t.Context(), store, index.Options{PollInterval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "restored.db")
+	if _, err := restore.File(t.Context(), bulk.Source{Store: store, Mover: tracker}, tracker.View(), path, restore.Options{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// indexed writes a replica's sidecar.
+func indexed(t *testing.T, c litefss3.Config) {
+	t.Helper()
+	store, _, err := litefss3.OpenStore(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sidecar.Update(t.Context(), store, sidecar.Options{}); err != nil {
+		t.Error(err)
+	}
 }
 
 // compacted merges a replica and removes what was merged, as somebody does for whom much time has passed.

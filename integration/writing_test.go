@@ -31,20 +31,10 @@ const writerChild = "INTEGRATION_WRITER_CHILD"
 // commitForEver adds one row with each commit. It prints how many rows it found, and then the number of each row whose COMMIT has returned.
 func commitForEver(job string) error {
 	url, dir, _ := strings.Cut(job, " ")
-	db, err := litefss3.OpenDB(writerConfig(url, dir))
+	_, conn, n, err := beginCommitting(writerConfig(url, dir))
 	if err != nil {
 		return err
 	}
-	db.SetMaxOpenConns(1)
-	conn, err := db.Conn(context.Background())
-	if err != nil {
-		return err
-	}
-	n, err := countRows(conn)
-	if err != nil {
-		return err
-	}
-	fmt.Println("found", n)
 	for {
 		n++
 		if err := addRow(conn, n); err != nil {
@@ -52,6 +42,22 @@ func commitForEver(job string) error {
 		}
 		fmt.Println(n)
 	}
+}
+
+// beginCommitting opens a database on one connection, and prints how many rows it found.
+func beginCommitting(c litefss3.Config) (db *sql.DB, conn *sql.Conn, n int, err error) {
+	if db, err = litefss3.OpenDB(c); err != nil {
+		return nil, nil, 0, err
+	}
+	db.SetMaxOpenConns(1)
+	if conn, err = db.Conn(context.Background()); err != nil {
+		return nil, nil, 0, err
+	}
+	if n, err = countRows(conn); err != nil {
+		return nil, nil, 0, err
+	}
+	fmt.Println("found", n)
+	return db, conn, n, nil
 }
 
 // writerConfig uploads often, and loses its lease soon.

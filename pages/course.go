@@ -179,7 +179,7 @@ func (r *Reader) batch(ctx context.Context, v *index.View, c *course, n int) (ok
 	pgnos := r.pgnos[:0]
 	for len(pgnos) < n {
 		lacking, among, ok := c.edge.step(r, v)
-		if leaf := c.edge.leaf(); ok && (leaf > c.guess || len(r.absent(v, []uint32{leaf}, 1)) > 0) {
+		if leaf := c.edge.leaf(); ok && (leaf > c.guess || len(r.source.absent(v, []uint32{leaf}, 1)) > 0) {
 			pgnos = append(pgnos, leaf)
 		}
 		if ok {

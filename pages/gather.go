@@ -25,7 +25,7 @@ type reach struct {
 
 // gather asks ahead for those of the pages that are not here, most urgent first, in as few requests as their places in the files allow.
 func (r *Reader) gather(ctx context.Context, v *index.View, pgnos []uint32, how reach) {
-	pages := r.absent(v, pgnos, min(how.tree.allow(int64(v.PageSize)), r.allowance(v)))
+	pages := r.source.absent(v, pgnos, min(how.tree.allow(int64(v.PageSize)), r.allowance(v)))
 	slices.SortFunc(pages, func(p, q index.Page) int {
 		return cmp.Or(cmp.Compare(p.Frame.File.Max, q.Frame.File.Max), cmp.Compare(p.Frame.File.Level, q.Frame.File.Level),
 			cmp.Compare(p.Frame.Off, q.Frame.Off))
@@ -83,8 +83,7 @@ func of(f *index.File, pages []index.Page) (n int) {
 }
 
 // absent returns where those of the pages lie that are neither here nor under way: at most so many.
-func (r *Reader) absent(v *index.View, pgnos []uint32, most int) (pages []index.Page) {
-	s := r.source
+func (s *Source) absent(v *index.View, pgnos []uint32, most int) (pages []index.Page) {
 	for _, pgno := range pgnos {
 		if len(pages) >= most {
 			break

@@ -2,7 +2,6 @@ package pages
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/litefs-s3/litefs-s3/index"
@@ -35,52 +34,20 @@ func (s *Source) Seed(v *index.View, blobs []index.Blob) {
 // Prefetch begins to fetch those pages of v that are not at hand: all at once, those that lie near each other in one request, and at most so many
 // bytes. Who needs one meanwhile waits for that request. What goes wrong is nobody's trouble.
 func (s *Source) Prefetch(v *index.View, pgnos []uint32, most int64) {
-	for _, pages := range s.missing(v, pgnos) {
-		span, ok := v.Whole(pages[0].Frame.File)
-		for ok && len(pages) > 0 {
-			n := stretch(pages)
-			size := end(pages[n-1]) - pages[0].Frame.Off
-			if most -= size; most < 0 {
-				return
-			}
-			if _, err := s.fetchAhead(s.ctx, v, span, slices.Clone(pages[:n]), purpose{scan: true}); err != nil {
-				return // closed
-			}
-			pages = pages[n:]
+	pages := s.absent(v, pgnos, len(pgnos))
+	slices.SortFunc(pages, func(p, q index.Page) int {
+		return cmp.Or(cmp.Compare(q.Frame.File.Max, p.Frame.File.Max), cmp.Compare(p.Frame.File.Level, q.Frame.File.Level),
+			cmp.Compare(p.Frame.Off, q.Frame.Off))
+	})
+	pages = slices.CompactFunc(pages, func(p, q index.Page) bool { return p.Pgno == q.Pgno })
+	for len(pages) > 0 {
+		span, n := together(pages, maxSpan)
+		if most -= span.Size; most < 0 {
+			return
 		}
-	}
-}
-
-// maxStretch is the most that one request of Prefetch fetches, in bytes.
-const maxStretch = 2 << 20
-
-// stretch returns how many of the pages, which are in file order, one request is good for.
-func stretch(pages []index.Page) int {
-	n := 1
-	for n < len(pages) && hole(pages[n-1], pages[n]) <= maxHole && end(pages[n])-pages[0].Frame.Off <= maxStretch {
-		n++
-	}
-	return n
-}
-
-// missing returns the pages that have to be fetched: of each file in file order, the newest files first.
-func (s *Source) missing(v *index.View, pgnos []uint32) [][]index.Page {
-	byFile := map[*index.File][]index.Page{}
-	for _, pgno := range pgnos {
-		p, ok := v.Lookup(pgno)
-		if !ok || s.here(v, p, false) {
-			continue
+		if _, err := s.fetchAhead(s.ctx, v, span, pages[:n], purpose{scan: true}); err != nil {
+			return // closed
 		}
-		if !s.held(v, p) {
-			byFile[p.Frame.File] = append(byFile[p.Frame.File], p)
-		}
+		pages = pages[n:]
 	}
-	files := slices.SortedFunc(maps.Keys(byFile), func(a, b *index.File) int { return cmp.Compare(b.Max, a.Max) })
-	missing := make([][]index.Page, len(files))
-	for i, f := range files {
-		missing[i] = byFile[f]
-		slices.SortFunc(missing[i], func(a, b index.Page) int { return cmp.Compare(a.Frame.Off, b.Frame.Off) })
-		missing[i] = slices.CompactFunc(missing[i], func(a, b index.Page) bool { return a.Pgno == b.Pgno })
-	}
-	return missing
 }

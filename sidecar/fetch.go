@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -81,7 +82,7 @@ func (f *forest) stretches(pgnos []uint32) ([]*stretch, error) {
 	}
 	var all []*stretch
 	for _, slots := range byFile {
-		slices.SortFunc(slots, func(a, b int) int { return int(pages[a].Frame.Off - pages[b].Frame.Off) })
+		slices.SortFunc(slots, func(a, b int) int { return cmp.Compare(pages[a].Frame.Off, pages[b].Frame.Off) })
 		var s *stretch
 		for _, slot := range slots {
 			p := pages[slot]

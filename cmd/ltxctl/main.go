@@ -1,5 +1,3 @@
-// Command ltxctl looks into Litestream replicas where they lie: it lists their files, draws their history, and runs SQL on any moment of
-// them, without restoring anything.
 package main
 
 import (

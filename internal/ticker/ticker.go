@@ -1,4 +1,3 @@
-// Package ticker calls something now and then while other work goes on.
 package ticker
 
 import "time"

@@ -1,0 +1,2 @@
+// Package ticker calls something now and then while other work goes on.
+package ticker
