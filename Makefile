@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration sim crash load servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo clean
+.PHONY: all test race unit integration sim crash load servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo man release image clean
 
 all: lint test
 
@@ -105,5 +105,25 @@ vulncheck:
 demo:
 	$(GO) run ./cmd/ltxctl demo
 
+## man: the manual pages, into dist/man
+man:
+	$(GO) run ./cmd/ltxctl man dist/man
+
+## release: static binaries with their manual pages and checksums, into dist (VERSION=v1.2.3; the default is what git says)
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+RELEASES := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+release: man
+	@set -e; for t in $(RELEASES); do \
+	  os=$${t%/*}; arch=$${t#*/}; out=dist/ltxctl-$(VERSION)-$$os-$$arch; [ $$os != windows ] || out=$$out.exe; echo "$$out"; \
+	  GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $$out ./cmd/ltxctl; done
+	tar -C dist -czf dist/ltxctl-$(VERSION)-man.tar.gz man
+	cd dist && sha256sum ltxctl-$(VERSION)-* > SHA256SUMS && sha256sum -c --quiet SHA256SUMS
+
+## image: the container image, with docker or podman (OCI=podman)
+OCI ?= docker
+image:
+	$(OCI) build -f Containerfile --build-arg VERSION=$(VERSION) -t ltxctl:$(VERSION) .
+
 clean:
+	rm -rf dist
 	$(GO) clean -testcache

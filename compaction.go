@@ -68,7 +68,7 @@ func (d *database) compact(ctx context.Context, w *writer.Writer) {
 }
 
 func (d *database) compactOptions() compact.Options {
-	opts := compact.Options{Log: d.log}
+	opts := compact.Options{Log: d.log, OnRun: d.compactionRan}
 	if d.sidecar != NoSidecar {
 		opts.OnReport = d.compacted
 	}

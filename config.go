@@ -133,6 +133,10 @@ type Config struct {
 	// OpenTimeout bounds the requests that open the replica. Zero is 30 seconds.
 	OpenTimeout time.Duration
 
+	// Tracer is told of what takes time: opening, fetches, polls, uploads, compactions. Nil costs nothing. All connections of a
+	// replica in a process share that of the first.
+	Tracer Tracer
+
 	// Logger gets one line per event an operator would retell. Nil discards.
 	Logger *slog.Logger
 

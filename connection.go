@@ -104,6 +104,9 @@ func (c *connection) Newest(ctx context.Context) (vfs.Snapshot, error) {
 }
 
 func (c *connection) Note(ctx context.Context, op string, err error) {
+	if errors.Is(err, index.ErrCorrupt) {
+		c.db.corrupted.Add(1)
+	}
 	level := slog.LevelWarn
 	if ctx.Err() != nil {
 		level = slog.LevelDebug // the caller gave up; that is no fault

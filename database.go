@@ -24,6 +24,7 @@ var cache = pages.NewCache(DefaultCacheSize)
 
 // database is one replica in this process: what all its connections share.
 type database struct {
+	tracer  Tracer // nil is none
 	name    string // the URL without query, for people
 	log     *slog.Logger
 	logFile io.Closer
@@ -43,7 +44,12 @@ type database struct {
 	sidecar  SidecarMode
 
 	enabling    chan struct{} // holds one token: whoever has it may open the writer
-	inUse       bool          // its log is another process's, and somebody waits for that; for who may open the writer
+	polls       atomic.Int64
+	pollsFailed atomic.Int64
+	corrupted   atomic.Int64 // statements that met bytes that are not what they should be
+	compaction  compactions
+
+	inUse       bool // its log is another process's, and somebody waits for that; for who may open the writer
 	writer      atomic.Pointer[writer.Writer]
 	whyNot      atomic.Pointer[error] // why there is no writer
 	writes      Config                // of the writer
@@ -65,7 +71,7 @@ func openDatabase(ctx context.Context, c Config) (*database, error) {
 		return nil, err
 	}
 	d := &database{
-		name: redact(c.ReplicaURL), logFile: logFile, opened: time.Now(),
+		tracer: c.Tracer, name: redact(c.ReplicaURL), logFile: logFile, opened: time.Now(),
 		poll: c.PollInterval, stale: c.StaleAfter, ahead: c.MaxPrefetchPages, hydrates: c.hydrates(),
 		tables: c.tablesPath(), sidecar: c.Sidecar,
 		enabling: make(chan struct{}, 1),
@@ -73,6 +79,7 @@ func openDatabase(ctx context.Context, c Config) (*database, error) {
 	d.log = log.With(slog.String("replica", d.name))
 	if err := d.open(ctx, c); err != nil {
 		d.log.LogAttrs(ctx, slog.LevelWarn, "replica not opened", slog.Any("err", err))
+		d.trace(ctx, "open", d.opened, err)
 		d.closeLog()
 		return nil, fmt.Errorf("%s: %w", d.name, err)
 	}
@@ -88,7 +95,7 @@ func (d *database) open(ctx context.Context, c Config) error {
 	if c.CacheSize > 0 {
 		cache.SetBudget(c.CacheSize)
 	}
-	d.source = pages.NewSource(d.store, rehomer{d}, cache)
+	d.source = pages.NewSource(d.fetching(), rehomer{d}, cache)
 	if c.ReadAheadLimit != 0 {
 		d.source.SetReadAheadLimit(max(c.ReadAheadLimit, 0))
 	}
@@ -107,9 +114,11 @@ func (d *database) open(ctx context.Context, c Config) error {
 
 // openReplica opens the follower of what is in the bucket, and what depends on that.
 func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, error) {
+	began := time.Now()
 	borrowed := d.borrowing(c)
 	t, err := index.Open(ctx, d.store, index.Options{
 		PollInterval: c.PollInterval, Log: d.log, OnLoad: d.onLoad, Layouts: borrowed.layouts,
+		OnPoll: d.polled,
 	})
 	if err != nil {
 		return nil, err
@@ -134,6 +143,7 @@ func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, e
 	d.log.LogAttrs(ctx, slog.LevelInfo, "replica opened", slog.String("txid", v.TXID.String()),
 		slog.Int("files", len(v.Files())), slog.Int64("requests", d.store.metrics.Stats().Requests()),
 		slog.Duration("took", time.Since(d.opened)))
+	d.trace(ctx, "open", began, nil, slog.String("txid", v.TXID.String()), slog.Int("files", len(v.Files())))
 	return t, nil
 }
 

@@ -34,6 +34,9 @@ type Status struct {
 		DataAge   float64 `json:"data_age"` // seconds since the newest transaction
 		Poll      string  `json:"poll_interval"`
 		Histories uint32  `json:"histories_replaced"`
+		Polls     int64   `json:"polls"`
+		Failed    int64   `json:"polls_failed"`
+		Corrupt   int64   `json:"corrupt_reads"` // statements that met bytes that are not what they should be
 	} `json:"following"`
 	Cache struct {
 		Budget    int64 `json:"budget_bytes"` // of the process
@@ -51,8 +54,9 @@ type Status struct {
 		Right   int64        `json:"right"`       // of these, pages that were read
 		Trees   []TreeStatus `json:"trees,omitempty"`
 	} `json:"read_ahead"`
-	Hydration *HydrationStatus `json:"hydration,omitempty"` // nil without a local copy
-	Writer    *WriterStatus    `json:"writer,omitempty"`    // nil unless opened to write
+	Hydration *HydrationStatus  `json:"hydration,omitempty"`  // nil without a local copy
+	Writer    *WriterStatus     `json:"writer,omitempty"`     // nil unless opened to write
+	Compacts  *CompactionStatus `json:"compaction,omitempty"` // nil before the first run of this process
 	Requests  struct {
 		Get      int64   `json:"get"`
 		List     int64   `json:"list"`
@@ -61,6 +65,7 @@ type Status struct {
 		NotFound int64   `json:"not_found"` // gets that met nothing: how a follower asks for news
 		Errors   int64   `json:"errors"`
 		Bytes    int64   `json:"bytes_in"`
+		BytesOut int64   `json:"bytes_out"`
 		Waves    int64   `json:"waves"`             // requests that had to wait for another
 		Hedged   int64   `json:"hedged"`            // gets that were late and made a second time; of the two, one is among the errors
 		HedgeWon int64   `json:"hedges_won"`        // of them, those whose second one came first
@@ -86,12 +91,13 @@ type HydrationStatus struct {
 	Pages     int64   `json:"pages"` // that are local
 	Total     int64   `json:"total"`
 	Fetched   int64   `json:"fetched_bytes"` // by the background walk
+	Failures  int64   `json:"failures"`      // requests of the walk and writes to the file that did not end well
 }
 
 func hydrationStatus(p hydrate.Progress) *HydrationStatus {
 	s := &HydrationStatus{
 		State: p.State.String(), Path: p.Path, Temporary: p.Temporary, TXID: p.TXID.String(),
-		Percent: p.Percent(), Pages: p.Present, Total: p.Total, Fetched: p.Bytes,
+		Percent: p.Percent(), Pages: p.Present, Total: p.Total, Fetched: p.Bytes, Failures: p.Failures,
 	}
 	if p.Err != nil {
 		s.Error = p.Err.Error()
@@ -114,12 +120,17 @@ type WriterStatus struct {
 	Commits     int64      `json:"commits"`       // since the database was opened
 	Uploads     int64      `json:"uploads"`
 	UploadBytes int64      `json:"upload_bytes"`
+	Failed      int64      `json:"uploads_failed"`        // tries
+	LastUpload  *time.Time `json:"last_upload,omitempty"` // by this machine's clock
+	Conflict    bool       `json:"conflict,omitempty"`    // another writer was first; this one has stopped
 }
 
 func writerStatus(w writer.Status) *WriterStatus {
 	s := &WriterStatus{
 		Writer: w.Writer, Generation: w.Generation, Durability: w.Durability, LogPath: w.LogPath, DurableTXID: w.DurableTXID.String(),
 		Pending: w.Pending.Commits, PendingSize: w.Pending.Bytes, Commits: w.Commits, Uploads: w.Uploads, UploadBytes: w.UploadBytes,
+		Failed: w.Failed, LastUpload: unlessZero(w.LastUpload),
+		Conflict: errors.Is(w.Err, writer.ErrConflict) || errors.Is(w.Err, writer.ErrForeignWriter),
 	}
 	if w.Writer {
 		s.Lease = &w.Lease
@@ -172,10 +183,12 @@ func (d *database) status(p vfs.Position) Status {
 		s.Writer = &WriterStatus{Error: (*err).Error()}
 	}
 
+	s.Compacts = d.compaction.get()
+
 	m := d.store.metrics.Stats()
 	s.Requests.Get, s.Requests.List, s.Requests.Put, s.Requests.Delete = m.Gets, m.Lists, m.Puts, m.Deletes
 	s.Requests.NotFound, s.Requests.Errors = m.NotFound, m.Errors
-	s.Requests.Bytes, s.Requests.Waves = m.BytesIn, m.Waves
+	s.Requests.Bytes, s.Requests.BytesOut, s.Requests.Waves = m.BytesIn, m.BytesOut, m.Waves
 	if d.store.hedged != nil {
 		h := d.store.hedged.Stats()
 		s.Requests.Hedged, s.Requests.HedgeWon = h.Seconds, h.Won
@@ -201,6 +214,7 @@ func (d *database) position(s *Status, p vfs.Position) {
 func (d *database) following(s *Status, state index.State, now time.Time) {
 	s.Following.Lag = now.Sub(state.LastGood).Seconds()
 	s.Following.Poll, s.Following.Histories = d.pollInterval().String(), state.Histories
+	s.Following.Polls, s.Following.Failed, s.Following.Corrupt = d.polls.Load(), d.pollsFailed.Load(), d.corrupted.Load()
 	t := d.tracker()
 	if t == nil {
 		return

@@ -98,7 +98,7 @@ func (d *database) openWriter(ctx context.Context, c Config) (*writer.Writer, er
 		Owner: c.Owner, LeaseTTL: c.LeaseTTL, Unfenced: c.Unfenced, Log: d.log,
 		OpenReplica: func(ctx context.Context) (writer.Replica, error) { return d.openNewReplica(ctx, c) },
 	}
-	store := retried(d.store.metrics, d.log, writerAttempts)
+	store := d.uploading(retried(d.store.metrics, d.log, writerAttempts))
 	if t := d.tracker(); t != nil {
 		return writer.Open(ctx, store, t, opts)
 	}

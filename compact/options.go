@@ -47,6 +47,8 @@ type Options struct {
 	OnProgress func(Progress)
 	// OnReport, when not nil, is called by Watch with what a run has done, before it waits for the next interval.
 	OnReport func(context.Context, *Report)
+	// OnRun, when not nil, is called by Watch after each run, whether it ended well or not. It must return at once.
+	OnRun func(context.Context, Run)
 }
 
 // Progress is how far a run has come.
@@ -81,6 +83,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnReport == nil {
 		o.OnReport = func(context.Context, *Report) {}
+	}
+	if o.OnRun == nil {
+		o.OnRun = func(context.Context, Run) {}
 	}
 	return o
 }

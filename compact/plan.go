@@ -28,6 +28,9 @@ type Plan struct {
 
 	Cost Cost `json:"cost"`
 
+	// Ages are how old the levels were before anything was done.
+	Ages []LevelAge `json:"-"`
+
 	err error // of Problems
 }
 
@@ -120,6 +123,7 @@ func (c *Compactor) Plan(ctx context.Context) (*Plan, error) {
 	if err := d.deferToOthers(ctx, catalog); err != nil {
 		return nil, err
 	}
+	d.plan.Ages = ages(catalog.Files, len(c.opts.Levels))
 	return d.finish(), nil
 }
 

@@ -11,11 +11,28 @@ import (
 
 // Once plans what is due and does it.
 func (c *Compactor) Once(ctx context.Context) (*Report, error) {
+	r := c.once(ctx)
+	return r.Report, r.Err
+}
+
+// Run is one look at a replica, and what was done about it.
+type Run struct {
+	Began  time.Time  // by this machine's clock
+	Ages   []LevelAge // before it; nil when the replica could not be listed
+	Report *Report    // nil when nothing could be planned
+	Err    error
+}
+
+func (c *Compactor) once(ctx context.Context) Run {
+	run := Run{Began: time.Now()}
 	p, err := c.Plan(ctx)
 	if err != nil {
-		return nil, err
+		run.Err = err
+		return run
 	}
-	return c.Run(ctx, p)
+	run.Ages = p.Ages
+	run.Report, run.Err = c.Run(ctx, p)
+	return run
 }
 
 // Watch does what is due at every multiple of the shortest interval, until ctx ends. What fails is logged, and tried again
@@ -23,10 +40,15 @@ func (c *Compactor) Once(ctx context.Context) (*Report, error) {
 func (c *Compactor) Watch(ctx context.Context) {
 	deferred := ""
 	for {
-		r, err := c.Once(ctx)
-		switch {
-		case ctx.Err() != nil:
+		run := c.once(ctx)
+		r, err := run.Report, run.Err
+		if ctx.Err() != nil {
 			return
+		}
+		if !errors.Is(err, index.ErrNoReplica) {
+			c.opts.OnRun(ctx, run)
+		}
+		switch {
 		case errors.Is(err, index.ErrNoReplica): // the writer has not begun
 		case err != nil:
 			c.opts.Log.LogAttrs(ctx, slog.LevelWarn, "compaction met problems; it goes on at the next interval", slog.Any("err", err))

@@ -60,6 +60,9 @@ func (c *Copy) setTrouble(err error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.status.trouble = err
+	if err != nil {
+		c.status.failed++
+	}
 	return err
 }
 

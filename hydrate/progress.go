@@ -49,6 +49,7 @@ type Progress struct {
 	Present   int64      // pages
 	Total     int64      // pages
 	Bytes     int64      // fetched by the walk since Open
+	Failures  int64      // since Open: requests of the walk, and writes to the files, that did not end well
 	// Err is why the copy does not get on: nil, or what the last requests failed with, which are tried again, or what
 	// stopped it. It is ErrDiskFull when there is no room.
 	Err error
@@ -66,6 +67,7 @@ func (p Progress) Percent() float64 {
 type status struct {
 	trouble error // of the files: nothing is written; nil when all is well
 	remote  error // of the last requests of the walk
+	failed  int64 // times that either was set to an error
 }
 
 // Progress returns how far the copy is.
@@ -77,6 +79,7 @@ func (c *Copy) Progress() Progress {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p.Failures = c.status.failed
 	switch {
 	case c.closed:
 		p.State = Closed

@@ -111,6 +111,9 @@ func (w *walker) report(err error) {
 	c := w.c
 	c.mu.Lock()
 	c.status.remote = err
+	if err != nil {
+		c.status.failed++
+	}
 	c.mu.Unlock()
 	if err == nil {
 		return

@@ -32,6 +32,8 @@ type Options struct {
 	// file that the listing shows with the same name, size and ETag, and for no other: what is missing or stale costs
 	// requests. It should return soon, and when ctx ends. See [Tracker.Distrust] for what happens when one is wrong.
 	Layouts func(ctx context.Context) []*Layout
+	// OnPoll, when not nil, is called by Run after each poll, with when it began and how it ended. It must return at once.
+	OnPoll func(ctx context.Context, began time.Time, err error)
 }
 
 func (o Options) withDefaults() Options {
@@ -40,6 +42,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.OnPoll == nil {
+		o.OnPoll = func(context.Context, time.Time, error) {}
 	}
 	return o
 }
@@ -240,11 +245,12 @@ func (t *Tracker) Run(ctx context.Context) {
 			pace.wake()
 		case <-timer.C:
 		}
-		before, failed := t.View(), t.State().Err != nil
+		before, failed, began := t.View(), t.State().Err != nil, time.Now()
 		err := t.pollUnlessOwn(ctx)
 		if ctx.Err() != nil {
 			return
 		}
+		t.opts.OnPoll(ctx, began, err)
 		t.logPoll(ctx, err, failed)
 		switch {
 		case err != nil:

@@ -20,7 +20,8 @@ var layers = [][]string{
 	{"index"},
 	{"bulk", "writer/", "compact/"}, // many pages at once; the writer's log and lease; the merging of files
 	{"vfs", "pages", "pitr", "hydrate", "writer", "compact", "restore", "verify", "diff", "history", "sidecar"},
-	{""}, // the root
+	{""},                         // the root
+	{"prommetrics", "oteltrace"}, // what watches it
 	{"cmd/"},
 }
 
@@ -37,6 +38,8 @@ var homes = map[string][]string{
 	"github.com/dustin/go-humanize":         {"", "cmd/"},
 	"github.com/jedib0t/go-pretty":          {"cmd/"},
 	"github.com/schollz/progressbar":        {"cmd/"},
+	"github.com/prometheus/":                {"prommetrics"},
+	"go.opentelemetry.io/":                  {"oteltrace"},
 	"github.com/litefs-s3/litefs-s3/integr": {},
 }
 

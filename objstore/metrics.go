@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 )
 
 // Metrics is a view of a store that counts what is asked of it. Put it right around the backend to count requests on
@@ -12,8 +13,9 @@ import (
 type Metrics struct {
 	store Store
 
-	mu    sync.Mutex
-	stats Stats // guarded by mu
+	mu       sync.Mutex
+	stats    Stats               // guarded by mu
+	requests [kinds]RequestStats // guarded by mu
 }
 
 var _ Store = (*Metrics)(nil)
@@ -62,7 +64,8 @@ func (m *Metrics) Stats() Stats {
 	return m.stats
 }
 
-func (m *Metrics) begin() {
+// begin counts a request that is under way from now on.
+func (m *Metrics) begin() (began time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.stats.InFlight == 0 {
@@ -70,12 +73,15 @@ func (m *Metrics) begin() {
 	}
 	m.stats.InFlight++
 	m.stats.MaxInFlight = max(m.stats.MaxInFlight, m.stats.InFlight)
+	return time.Now()
 }
 
 // end counts a request that began with begin; add does what is particular to its kind.
-func (m *Metrics) end(err error, add func(*Stats)) {
+func (m *Metrics) end(k Kind, began time.Time, err error, add func(*Stats)) {
+	took := time.Since(began)
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.requests[k].add(err, took)
 	m.stats.InFlight--
 	switch {
 	case err == nil:
@@ -88,8 +94,8 @@ func (m *Metrics) end(err error, add func(*Stats)) {
 }
 
 // endGet counts a read that delivered n bytes if err is nil.
-func (m *Metrics) endGet(err error, n int) {
-	m.end(err, func(s *Stats) {
+func (m *Metrics) endGet(began time.Time, err error, n int) {
+	m.end(KindGet, began, err, func(s *Stats) {
 		s.Gets++
 		if err == nil {
 			s.BytesIn += int64(n)
@@ -102,45 +108,45 @@ func (m *Metrics) ReadAt(ctx context.Context, ref Ref, p []byte, off int64) erro
 	if len(p) == 0 {
 		return m.store.ReadAt(ctx, ref, p, off) // no request
 	}
-	m.begin()
+	began := m.begin()
 	err := m.store.ReadAt(ctx, ref, p, off)
-	m.endGet(err, len(p))
+	m.endGet(began, err, len(p))
 	return err
 }
 
 // ReadSuffix implements RangeReader.
 func (m *Metrics) ReadSuffix(ctx context.Context, ref Ref, n int64) (Part, error) {
-	m.begin()
+	began := m.begin()
 	part, err := m.store.ReadSuffix(ctx, ref, n)
-	m.endGet(err, len(part.Data))
+	m.endGet(began, err, len(part.Data))
 	return part, err
 }
 
 // ReadPrefix implements RangeReader.
 func (m *Metrics) ReadPrefix(ctx context.Context, ref Ref, n int64) (Part, error) {
-	m.begin()
+	began := m.begin()
 	part, err := m.store.ReadPrefix(ctx, ref, n)
-	m.endGet(err, len(part.Data))
+	m.endGet(began, err, len(part.Data))
 	return part, err
 }
 
 // List implements Lister.
 func (m *Metrics) List(ctx context.Context, prefix, startAfter string) (Page, error) {
-	m.begin()
+	began := m.begin()
 	page, err := m.store.List(ctx, prefix, startAfter)
-	m.end(err, func(s *Stats) { s.Lists++ })
+	m.end(KindList, began, err, func(s *Stats) { s.Lists++ })
 	return page, err
 }
 
 // Put implements Putter.
 func (m *Metrics) Put(ctx context.Context, key string, body io.ReadSeeker, opts PutOptions) (string, error) {
-	m.begin()
+	began := m.begin()
 	etag, err := m.store.Put(ctx, key, body, opts)
 	var size int64
 	if err == nil {
 		size, _ = body.Seek(0, io.SeekEnd) // its error says nothing of the object, which is stored
 	}
-	m.end(err, func(s *Stats) {
+	m.end(KindPut, began, err, func(s *Stats) {
 		s.Puts++
 		s.BytesOut += size
 	})
@@ -152,8 +158,8 @@ func (m *Metrics) Delete(ctx context.Context, keys ...string) error {
 	if len(keys) == 0 {
 		return m.store.Delete(ctx) // no request
 	}
-	m.begin()
+	began := m.begin()
 	err := m.store.Delete(ctx, keys...)
-	m.end(err, func(s *Stats) { s.Deletes++ })
+	m.end(KindDelete, began, err, func(s *Stats) { s.Deletes++ })
 	return err
 }

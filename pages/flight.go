@@ -77,8 +77,8 @@ func (s *Source) joinLocked(k key) (*flight, bool) {
 
 // fetch begins a flight for page p of v, and for what else is wanted around it that is neither cached nor under way.
 // The caller waits for it from now on. own is false when nothing had to begin: another flight brings p, or has just
-// brought it.
-func (s *Source) fetch(v *index.View, p index.Page, w want) (f *flight, own bool, err error) {
+// brought it. The request does not end with ctx.
+func (s *Source) fetch(ctx context.Context, v *index.View, p index.Page, w want) (f *flight, own bool, err error) {
 	var wanted []index.Page
 	for q := range w.span.Pages() {
 		if q.Pgno == p.Pgno || !s.here(v, q, w.scan) {
@@ -96,7 +96,7 @@ func (s *Source) fetch(v *index.View, p index.Page, w want) (f *flight, own bool
 	}
 	wanted = s.unclaimedLocked(v, wanted)
 	at := slices.IndexFunc(wanted, func(q index.Page) bool { return q.Pgno == p.Pgno })
-	f, err = s.launchLocked(v, w.span, around(wanted, at, w.most), purpose{scan: w.scan})
+	f, err = s.launchLocked(ctx, v, w.span, around(wanted, at, w.most), purpose{scan: w.scan})
 	if err != nil {
 		return nil, false, err
 	}
@@ -130,7 +130,7 @@ func (s *Source) fetchAhead(ctx context.Context, v *index.View, span index.Span,
 		return nil, nil
 	}
 	why.ahead = true
-	f, err := s.launchLocked(v, span, wanted, why)
+	f, err := s.launchLocked(ctx, v, span, wanted, why)
 	if err != nil {
 		return nil, err
 	}
@@ -174,8 +174,8 @@ type purpose struct {
 	tree  *tree // whose guess it is; nil when it is none
 }
 
-// launchLocked begins a flight for the pages, which lie in span, are not empty, and no flight brings.
-func (s *Source) launchLocked(v *index.View, span index.Span, pages []index.Page, why purpose) (*flight, error) {
+// launchLocked begins a flight for the pages, which lie in span, are not empty, and no flight brings. cause is of who wants them first.
+func (s *Source) launchLocked(cause context.Context, v *index.View, span index.Span, pages []index.Page, why purpose) (*flight, error) {
 	if s.closed {
 		return nil, errClosed
 	}
@@ -192,7 +192,7 @@ func (s *Source) launchLocked(v *index.View, span index.Span, pages []index.Page
 	s.wg.Go(func() {
 		defer s.turn(ctx, f)()
 		s.fetched.Add(1)
-		results, raw, err := s.read(ctx, span, pages)
+		results, raw, err := s.read(onBehalf{ctx, cause, why.ahead}, span, pages)
 		why.raw = why.raw && s.keepRaw(v, span, raw, results)
 		buffers.put(raw)
 		for i, r := range results {

@@ -184,7 +184,7 @@ func (r *Reader) board(ctx context.Context, v *index.View, p index.Page, a *aim)
 	if err := r.spend(); err != nil {
 		return nil, false, err
 	}
-	f, own, err = s.fetch(v, p, r.around(p, a))
+	f, own, err = s.fetch(ctx, v, p, r.around(p, a))
 	if !own {
 		r.requests--
 		return f, false, err

@@ -15,10 +15,12 @@ type Pending struct {
 
 // counts are what has been done since Open.
 type counts struct {
-	Commits int64 // that returned
-	Puts    int64 // requests that uploaded, tries that failed included
-	Uploads int64 // files confirmed in the bucket
-	Bytes   int64 // of those
+	Commits int64     // that returned
+	Puts    int64     // requests that uploaded, tries that failed included
+	Uploads int64     // files confirmed in the bucket
+	Bytes   int64     // of those
+	Failed  int64     // tries to bring a file into the bucket that did not end well
+	Stored  time.Time // when the last file was confirmed
 }
 
 // Status is all there is to say about a Writer.
@@ -34,8 +36,10 @@ type Status struct {
 	Puts        int64
 	Uploads     int64
 	UploadBytes int64
-	UploadErr   error // why the last upload failed
-	Err         error // why nothing can be committed
+	Failed      int64     // tries to upload that did not end well
+	LastUpload  time.Time // when the last file was confirmed in the bucket; zero when none was since Open
+	UploadErr   error     // why the last upload failed
+	Err         error     // why nothing can be committed
 }
 
 // Pending is what is committed and not in the bucket.
@@ -82,6 +86,7 @@ func (w *Writer) Status() Status {
 	s := Status{
 		Durability: w.opts.Durability.String(), LogPath: w.log.Dir(), DurableTXID: w.durable.TXID, Pending: w.pendingLocked(),
 		Commits: w.counts.Commits, Puts: w.counts.Puts, Uploads: w.counts.Uploads, UploadBytes: w.counts.Bytes, UploadErr: w.upErr,
+		Failed: w.counts.Failed, LastUpload: w.counts.Stored,
 	}
 	if w.lease != nil {
 		s.Writer, s.Lease, s.Generation = true, w.lease.Deadline(), w.lease.Info().Generation

@@ -51,6 +51,9 @@ func (w *Writer) shipNoted(ctx context.Context) error {
 	if err == nil || ctx.Err() == nil {
 		w.upErr = err
 	}
+	if err != nil && ctx.Err() == nil {
+		w.counts.Failed++
+	}
 	n := len(w.pending)
 	w.mu.Unlock()
 	switch {

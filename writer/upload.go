@@ -183,6 +183,7 @@ func (w *Writer) stored(b *batch) {
 	w.durable = b.base()
 	w.counts.Uploads++
 	w.counts.Bytes += b.body.size
+	w.counts.Stored = time.Now()
 }
 
 // trimLocked takes off the pending commits up to seq.

@@ -60,6 +60,7 @@ func (h *host) run(t *testing.T, args ...string) int {
 			return context.WithCancel(h.ctx)
 		},
 		prompt: func() editor { return h.editor },
+		lines:  func(any) int { return 24 },
 	}
 	return run(t.Context(), s, args)
 }

@@ -62,7 +62,7 @@ help replica-url" tells more; "ltxctl demo" shows everything without a bucket.`,
 	root.AddCommand(
 		c.listCommand(), c.infoCommand(), c.statusCommand(), c.queryCommand(), c.shellCommand(), c.historyCommand(), c.diffCommand(),
 		c.restoreCommand(), c.verifyCommand(), c.pushCommand(), c.compactCommand(), c.snapshotCommand(), c.indexCommand(), c.repairCommand(),
-		c.doctorCommand(), c.leaseCommand(), c.demoCommand(), c.versionCommand(),
+		c.doctorCommand(), c.leaseCommand(), c.demoCommand(), c.versionCommand(), c.manualCommand(),
 		topic("exit-codes", "What the exit codes mean", exitCodesHelp),
 		topic("replica-url", "How a replica is named, and which settings there are", replicaURLHelp),
 	)

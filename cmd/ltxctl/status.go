@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,16 +17,36 @@ import (
 )
 
 func (c *cli) statusCommand() *cobra.Command {
-	return &cobra.Command{
+	var watch bool
+	interval := 5 * time.Second
+	cmd := &cobra.Command{
 		Use:   "status [REPLICA]",
 		Short: "Show on one screen how a replica is: age, writer, size, monthly cost",
 		Long: `Status shows how a replica is right now: its health, how old its newest
 transaction is, who writes to it, what each level holds, which moments can be
 opened, and what storing and following it cost a month. It exits with 4 when
-files are missing or damaged. "ltxctl info" draws the history as well.`,
-		Example: "  ltxctl status s3://bucket/app\n  ltxctl status s3://bucket/app --json | jq .age_seconds",
-		RunE:    c.onReplica(c.showStatus),
+files are missing or damaged. "ltxctl info" draws the history as well.
+
+With --watch it looks again every few seconds until Ctrl-C: on a terminal the
+screen is drawn in place, elsewhere each look is one line, with --json one
+object a line. Each look costs a listing of the replica and a few requests.`,
+		Example: "  ltxctl status s3://bucket/app\n  ltxctl status s3://bucket/app --watch\n  ltxctl status s3://bucket/app --json | jq .age_seconds",
 	}
+	cmd.RunE = c.onReplica(func(ctx context.Context, url string) error {
+		switch {
+		case watch:
+			if err := checkWatch(interval); err != nil {
+				return err
+			}
+			return c.watchStatus(ctx, url, interval)
+		case cmd.Flags().Changed("interval"):
+			return usagef("--interval is for --watch; add it")
+		}
+		return c.showStatus(ctx, url)
+	})
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "look again and again, until Ctrl-C")
+	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks, with --watch")
+	return cmd
 }
 
 // statusReport is what status shows.
@@ -67,34 +88,43 @@ func estimate() following {
 }
 
 func (c *cli) showStatus(ctx context.Context, url string) error {
-	store, metrics, err := c.open(ctx, url)
+	r, err := c.readStatus(ctx, url)
 	if err != nil {
 		return err
-	}
-	summary, err := inspect.Replica(ctx, store, metrics, c.now())
-	if err != nil {
-		return err
-	}
-	info, ok, err := lease.Show(ctx, store)
-	if err != nil && !errors.Is(err, lease.ErrDamaged) {
-		return err
-	}
-	r := statusReport{
-		Replica: displayURL(url), Summary: summary, Lease: c.leaseReport(url, info, ok), Following: estimate(),
-		Storage: float64(summary.Stored.Bytes) / 1e9 * priceStorage,
-	}
-	if errors.Is(err, lease.ErrDamaged) {
-		r.Lease.State = "damaged"
 	}
 	if c.json {
 		err = c.writeJSON(r)
 	} else {
 		err = c.writeStatus(c.stdout, r)
 	}
-	if err == nil && summary.Health == inspect.Damaged {
+	if err == nil && r.Health == inspect.Damaged {
 		err = &reported{exitDamaged}
 	}
 	return err
+}
+
+// readStatus looks at a replica.
+func (c *cli) readStatus(ctx context.Context, url string) (r statusReport, err error) {
+	store, metrics, err := c.open(ctx, url)
+	if err != nil {
+		return r, err
+	}
+	summary, err := inspect.Replica(ctx, store, metrics, c.now())
+	if err != nil {
+		return r, err
+	}
+	info, ok, err := lease.Show(ctx, store)
+	if err != nil && !errors.Is(err, lease.ErrDamaged) {
+		return r, err
+	}
+	r = statusReport{
+		Replica: displayURL(url), Summary: summary, Lease: c.leaseReport(url, info, ok), Following: estimate(),
+		Storage: float64(summary.Stored.Bytes) / 1e9 * priceStorage,
+	}
+	if errors.Is(err, lease.ErrDamaged) {
+		r.Lease.State = "damaged"
+	}
+	return r, nil
 }
 
 // writeStatus writes the screen.

@@ -24,6 +24,8 @@ type system struct {
 
 	// terminal tells whether a stream is one, and how many columns it has.
 	terminal func(stream any) (width int, ok bool)
+	// lines is the number of lines of a stream that is a terminal.
+	lines func(stream any) int
 	// interruptible returns a context that ends when the user presses Ctrl-C. After stop it no longer does.
 	interruptible func(context.Context) (ctx context.Context, stop context.CancelFunc)
 	// prompt returns an editor for lines of the terminal, or nil when there is no terminal to type on.
@@ -37,6 +39,7 @@ func hostSystem() *system {
 		stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
 		now: time.Now, getenv: os.Getenv,
 		terminal:      terminalWidth,
+		lines:         terminalLines,
 		interruptible: untilSignal,
 		prompt:        newLiner,
 	}
@@ -53,6 +56,16 @@ func terminalWidth(stream any) (width int, ok bool) {
 	}
 	width, _, _ = term.GetSize(int(f.Fd()))
 	return cmp.Or(width, usual), true
+}
+
+func terminalLines(stream any) int {
+	const usual = 24
+	f, ok := stream.(*os.File)
+	if !ok {
+		return usual
+	}
+	_, height, _ := term.GetSize(int(f.Fd()))
+	return cmp.Or(height, usual)
 }
 
 // untilSignal ends the context at the first Ctrl-C. The second one ends the process, in case the first does not help.

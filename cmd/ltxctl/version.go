@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime"
@@ -22,6 +23,9 @@ type versions struct {
 	Driver   string `json:"go_sqlite3"`
 	LTX      string `json:"ltx"`
 }
+
+// version is set by the linker for releases; go install and go build find out by themselves.
+var version string
 
 func (c *cli) versionCommand() *cobra.Command {
 	return &cobra.Command{
@@ -51,7 +55,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 func readVersions(ctx context.Context) versions {
 	v := versions{Version: "(unknown)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		v.Version = info.Main.Version
+		v.Version = cmp.Or(version, info.Main.Version)
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
 				v.Revision = s.Value[:min(12, len(s.Value))]
