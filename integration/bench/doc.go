@@ -5,6 +5,7 @@
 //	go run ./integration/bench -quick                           # the 109 MB database alone
 //	go run ./integration/bench -only open,scan -latency 25ms -count 5
 //	go run ./integration/bench -benchfmt -count 6 > old.txt     # and on another commit new.txt; then benchstat compares
+//	go run ./integration/bench -only scan -rate 125MB           # a link of 1 Gbit/s
 //	go run ./integration/bench -only peers -latency 25ms        # beside Litestream's VFS extension and others
 //
 // # The set-up

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Rows of posts in the samples.
@@ -38,11 +40,12 @@ type options struct {
 func parseFlags(args []string) (*options, error) {
 	var o options
 	var quick bool
-	var only, latency, db string
+	var only, latency, rate, db string
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.BoolVar(&quick, "quick", false, "the 109 MB database alone")
 	flags.StringVar(&only, "only", "", "measurements, with commas: "+strings.Join(measureNames(), ", "))
 	flags.StringVar(&latency, "latency", "0,5ms,25ms", "added before the first byte of every answer")
+	flags.StringVar(&rate, "rate", "", "what the store sends a second at most, all answers together: 125MB is a link of 1 Gbit/s (default no limit)")
 	flags.StringVar(&db, "db", "small,large", "databases, with commas: small is 109 MB, large 1.07 GB")
 	flags.IntVar(&o.count, "count", 1, "`runs` of everything; tables show the median")
 	flags.StringVar(&o.json, "json", "", "write all figures to this `file` as JSON")
@@ -57,6 +60,13 @@ func parseFlags(args []string) (*options, error) {
 	}
 	if quick {
 		db = "small"
+	}
+	if rate != "" {
+		n, err := humanize.ParseBytes(rate)
+		if err != nil || n == 0 {
+			return nil, fmt.Errorf("rate %q: write bytes like 125MB", rate)
+		}
+		o.rate = int64(n)
 	}
 	return &o, o.set(only, latency, db)
 }
@@ -125,7 +135,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return o.write(newReport(before, rows))
+	return o.write(newReport(before, o.rate, rows))
 }
 
 // write prints the report, and stores it if the user wants that.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 )
@@ -43,6 +44,7 @@ func loadAverage() string {
 
 // report is everything that was found.
 type report struct {
+	Rate   int64     `json:"rate,omitempty"` // what the store sent at most, in bytes a second; 0 is no limit
 	Before machine   `json:"before"`
 	After  machine   `json:"after"`
 	Rows   []row     `json:"rows"` // of all runs
@@ -61,8 +63,8 @@ type outcome struct {
 	Met   bool    `json:"met"`
 }
 
-func newReport(before machine, rows []row) *report {
-	r := &report{Before: before, After: thisMachine(), Rows: rows, Median: medians(rows)}
+func newReport(before machine, rate int64, rows []row) *report {
+	r := &report{Rate: rate, Before: before, After: thisMachine(), Rows: rows, Median: medians(rows)}
 	for _, v := range judge(r.Median) {
 		r.Budget = append(r.Budget, outcome{v.what, v.db, v.where, v.worst.Value, v.limit, v.worst.Unit, v.met == v.of})
 	}
@@ -80,6 +82,9 @@ func (r *report) writeJSON(path string) error {
 // writeTables prints a table for each measurement, and the budgets.
 func (r *report) writeTables(w io.Writer) {
 	fmt.Fprintf(w, "%s\n", r.Before)
+	if r.Rate > 0 {
+		fmt.Fprintf(w, "the store sends %s a second at most\n", humanize.Bytes(uint64(r.Rate)))
+	}
 	for _, m := range measures {
 		rows := slices.DeleteFunc(slices.Clone(r.Median), func(o row) bool { return o.Measure != m.name })
 		if len(rows) > 0 {
