@@ -176,23 +176,27 @@ func (r *Reader) batch(ctx context.Context, v *index.View, c *course, n int) (ok
 	if n = min(n, r.allowance(v), c.tree.allow(int64(v.PageSize))); n < least {
 		return false
 	}
-	pgnos := r.pgnos[:0]
-	for len(pgnos) < n {
+	pages, passed := make([]index.Page, 0, n), 0
+	for passed < n {
 		lacking, among, ok := c.edge.step(r, v)
-		if leaf := c.edge.leaf(); ok && (leaf > c.guess || len(r.source.absent(v, []uint32{leaf}, 1)) > 0) {
-			pgnos = append(pgnos, leaf)
+		if !ok {
+			c.stuck = c.here.steps + max(1, int64(n)/16)
+			if lacking != 0 {
+				more := r.unknown(c, lacking, among, n-passed)
+				pages = append(pages, r.source.absent(v, more, len(more))...)
+			}
+			break
 		}
-		if ok {
-			continue // what was guessed to be a leaf does not count: a request should bring as much as is asked for at once
+		leaf := c.edge.leaf()
+		p, missing := r.source.missing(v, leaf)
+		if missing {
+			pages = append(pages, p)
 		}
-		c.stuck = c.here.steps + max(1, int64(n)/16)
-		if lacking != 0 {
-			pgnos = append(pgnos, r.unknown(c, lacking, among, n-len(pgnos))...)
+		if missing || leaf > c.guess {
+			passed++ // what was guessed to be a leaf does not count: a request should bring as much as is asked for at once
 		}
-		break
 	}
-	r.pgnos = pgnos
-	r.gather(ctx, v, pgnos, reach{
+	r.collect(ctx, v, pages, reach{
 		tree: c.tree, most: maxBatch, all: dense(c.edge.parent().children), whole: c.window >= growth*firstWindow,
 	})
 	return true

@@ -25,7 +25,11 @@ type reach struct {
 
 // gather asks ahead for those of the pages that are not here, most urgent first, in as few requests as their places in the files allow.
 func (r *Reader) gather(ctx context.Context, v *index.View, pgnos []uint32, how reach) {
-	pages := r.source.absent(v, pgnos, min(how.tree.allow(int64(v.PageSize)), r.allowance(v)))
+	r.collect(ctx, v, r.source.absent(v, pgnos, min(how.tree.allow(int64(v.PageSize)), r.allowance(v))), how)
+}
+
+// collect is gather for pages that were absent a moment ago. It changes their order.
+func (r *Reader) collect(ctx context.Context, v *index.View, pages []index.Page, how reach) {
 	slices.SortFunc(pages, func(p, q index.Page) int {
 		return cmp.Or(cmp.Compare(p.Frame.File.Max, q.Frame.File.Max), cmp.Compare(p.Frame.File.Level, q.Frame.File.Level),
 			cmp.Compare(p.Frame.Off, q.Frame.Off))
@@ -40,7 +44,7 @@ func (r *Reader) gather(ctx context.Context, v *index.View, pgnos []uint32, how 
 			n, why, span = of(span.File, pages), purpose{raw: true}, all
 			group = slices.Collect(all.Pages())
 		case how.all:
-			group = r.between(v, span)
+			group = r.between(v, span, group)
 		}
 		if !r.launch(ctx, v, span, group, why) {
 			return
@@ -88,11 +92,19 @@ func (s *Source) absent(v *index.View, pgnos []uint32, most int) (pages []index.
 		if len(pages) >= most {
 			break
 		}
-		if p, ok := v.Lookup(pgno); ok && !s.here(v, p, true) && !s.held(v, p) && !s.coming(s.key(v, p)) {
+		if p, ok := s.missing(v, pgno); ok {
 			pages = append(pages, p)
 		}
 	}
 	return pages
+}
+
+// missing returns where a page lies that is neither here nor under way.
+func (s *Source) missing(v *index.View, pgno uint32) (p index.Page, ok bool) {
+	if p, ok = v.Lookup(pgno); !ok || s.here(v, p, true) || s.coming(s.key(v, p)) || s.held(v, p) {
+		return index.Page{}, false
+	}
+	return p, true
 }
 
 // allowance is how many pages this transaction may still fetch ahead.
@@ -118,10 +130,15 @@ func together(pages []index.Page, most int64) (index.Span, int) {
 	}
 }
 
-// between returns the pages of a span that are not here.
-func (r *Reader) between(v *index.View, span index.Span) (pages []index.Page) {
+// between returns the pages of a span that are not here. Of some, in their order in the file, that is known.
+func (r *Reader) between(v *index.View, span index.Span, known []index.Page) []index.Page {
+	pages := make([]index.Page, 0, len(known)*9/8)
 	for p := range span.Pages() {
-		if p.Pgno <= v.Commit && !r.source.here(v, p, true) {
+		switch {
+		case len(known) > 0 && p.Pgno == known[0].Pgno:
+			known = known[1:]
+			pages = append(pages, p)
+		case p.Pgno <= v.Commit && !r.source.here(v, p, true):
 			pages = append(pages, p)
 		}
 	}
