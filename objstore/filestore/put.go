@@ -208,7 +208,7 @@ func (s *Store) replace(ctx context.Context, temp *tempFile, path, ifMatch strin
 			return err
 		}
 	}
-	return os.Rename(temp.path, path)
+	return rename(ctx, temp.path, path)
 }
 
 // removeTemp removes a file that may have been moved away.
