@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test race unit integration sim crash load servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo man release image clean
+.PHONY: all test test-examples test-monitoring race unit integration sim crash load servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo man release image clean
 
 all: lint test
 
@@ -19,6 +19,15 @@ test: servers
 ## race: all packages with the race detector, which makes them ten times slower: tests do less (-short). SQLite itself runs on one goroutine a connection and is left out
 race: servers
 	$(GO) test -race -short -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false -timeout 20m -parallel 4 $(PKG)
+
+## test-examples: the examples, a module of their own, against real servers (EXAMPLES=-short for less)
+EXAMPLES ?=
+test-examples: servers
+	cd examples && $(GO) vet ./... && $(GO) tool -modfile=../go.mod staticcheck ./... && $(GO) test -timeout 10m -p 2 $(EXAMPLES) ./...
+
+## test-monitoring: the alert rules, with promtool from Debian's package (or the one of PROMTOOL)
+test-monitoring:
+	bash docs/monitoring/test.sh
 
 ## unit: what needs no server
 unit:

@@ -67,7 +67,7 @@ type Config struct {
 	// 64 MiB, or what was set last.
 	CacheSize int64
 
-	// MaxPrefetchPages bounds what one connection reads ahead. Zero is 16 MiB worth of pages, negative none.
+	// MaxPrefetchPages bounds what one connection reads ahead. Zero is 32 MiB worth of pages, negative none.
 	MaxPrefetchPages int
 
 	// ReadAheadLimit bounds what one transaction may fetch ahead and not read, in bytes of pages, by guesses from what indexes and

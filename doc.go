@@ -23,5 +23,6 @@
 // database can be written: commits go to a local log that survives crashes, and each second to the bucket as an LTX file that unmodified
 // Litestream restores. One process at a time is the writer; Close says what could not be uploaded.
 //
-// Everything that can be set and asked is listed in docs/ARCHITECTURE.md and the README.
+// Everything that can be set and asked is listed in the README. docs/getting-started.md begins at nothing, and the folder examples has whole
+// programs: an HTTP service, a thousand tenants, failover, a function, an ORM.
 package litefss3

@@ -92,6 +92,8 @@ func (c *connector) Close() error {
 
 // Cause returns the Go error behind the last error that a connection has met on this VFS, for SQLite itself only hands its
 // code to the caller. schema is "main", or the name of an attached database. Nil means none, or that schema is not on this VFS.
+// It stays until the connection meets another one, so ask when a statement has just failed with an I/O error, READONLY or BUSY: other
+// errors do not come from here.
 func Cause(conn *sql.Conn, schema string) (cause error) {
 	err := conn.Raw(func(c any) error {
 		if c, ok := c.(sqlite.Conn); ok {
