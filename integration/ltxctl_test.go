@@ -35,8 +35,15 @@ func buildLtxctl(t *testing.T) ltxctl {
 // run runs a command line, which has to end with a code, and returns what it wrote to standard output.
 func (l ltxctl) run(t *testing.T, code int, args ...string) string {
 	t.Helper()
+	return l.runWith(t, nil, code, args...)
+}
+
+// runWith is run with more in the environment.
+func (l ltxctl) runWith(t *testing.T, env []string, code int, args ...string) string {
+	t.Helper()
 	var out, errs bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), string(l), args...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
 	got := 0

@@ -101,6 +101,8 @@ func TestSecurity_LeastPrivilege(t *testing.T) {
 	conn.Close()
 	checkedAndRestored(t, as(reader, litefss3.Config{ReplicaURL: url}))
 	indexed(t, as(writer, litefss3.Config{ReplicaURL: url}))
+	buildLtxctl(t).runWith(t, []string{"AWS_ACCESS_KEY_ID=" + writer.AccessKey, "AWS_SECRET_ACCESS_KEY=" + writer.SecretKey, "AWS_SESSION_TOKEN=" + writer.Token},
+		0, "doctor", "--write", url)
 
 	compacted(t, as(compactor, litefss3.Config{ReplicaURL: url}))
 	execute(t, db, "INSERT INTO t VALUES ('after')", "PRAGMA litestream_sync")

@@ -10,9 +10,8 @@ import (
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
 
-// scratch is the object that the write checks put and remove. Its name is neither that of an LTX file nor that of a temporary
-// file of filestore.
-var scratch = ".ltxctl-doctor-" + rand.Text()
+// scratch is the object that the write checks put and remove. A writer tries stores with names like this one, so its rights suffice.
+var scratch = "litefs-s3/probe-" + rand.Text()
 
 // What stands where --write was not given.
 const (
