@@ -133,6 +133,9 @@ func (c *connection) Wait(ctx context.Context, txid index.TXID) error {
 	if t == nil {
 		return errNothingThere
 	}
+	if err := c.db.rouse(ctx, t); err != nil {
+		return err
+	}
 	return t.WaitFor(ctx, txid)
 }
 
@@ -167,6 +170,9 @@ var options = []option{
 			t := c.db.tracker()
 			if t == nil {
 				return errNothingThere
+			}
+			if err := c.db.rouse(c.db.running, t); err != nil { // who is asleep would not hear of it
+				return err
 			}
 			t.SetPollInterval(d)
 			return nil

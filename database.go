@@ -56,6 +56,7 @@ type database struct {
 	writing     sync.WaitGroup
 	stopWriting context.CancelFunc
 
+	asked   atomic.Int64 // when somebody last wanted to read what is new, as a time.Duration since opened
 	opened  time.Time
 	wanted  context.Context // ends when the database is about to be closed
 	give    context.CancelFunc
@@ -118,7 +119,7 @@ func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, e
 	borrowed := d.borrowing(c)
 	t, err := index.Open(ctx, d.store, index.Options{
 		PollInterval: c.PollInterval, Log: d.log, OnLoad: d.onLoad, Layouts: borrowed.layouts,
-		OnPoll: d.polled,
+		OnPoll: d.polled, Idle: d.idle,
 	})
 	if err != nil {
 		return nil, err
@@ -131,8 +132,10 @@ func (d *database) openReplica(ctx context.Context, c Config) (*index.Tracker, e
 		return nil, err
 	}
 	borrowed.use(v)
-	d.wg.Go(func() { t.Run(d.running) })
-	d.wg.Go(func() { d.verify(t) })
+	d.follow(t)
+	if borrowed.some {
+		d.wg.Go(func() { d.verify(t) })
+	}
 	if !borrowed.fresh {
 		d.wg.Go(d.saveTables) // now, for a process may end without closing anything
 	}
@@ -244,6 +247,9 @@ func (d *database) newest(ctx context.Context, first bool) (vfs.Snapshot, error)
 
 // fresh sees to it that what the tracker has may be read.
 func (d *database) fresh(ctx context.Context, t *index.Tracker, first bool) error {
+	if err := d.rouse(ctx, t); err != nil {
+		return err
+	}
 	state := t.State()
 	if first && errors.Is(state.Err, index.ErrGap) {
 		return fmt.Errorf("%w; or open it at the last moment before the gap with txid=%s", state.Err, t.View().TXID)

@@ -55,8 +55,11 @@ func Unregister(name string) {
 // OpenDB returns a pool of connections on the replica that c describes. Nothing is opened before the first use: Ping
 // tells whether it can be. Its Close uploads what was committed, and returns a [writer.UnsyncedError] when that could not be done.
 //
-// As long as a connection is open, used or not, the replica is polled. For very many databases of which few are in use, call
-// SetConnMaxIdleTime: with its last connection a replica is closed, and costs a few kilobytes and no requests until it is asked
+// A replica that nobody has begun to read for 30 seconds is not polled any more. Who begins then waits for one look at the bucket, five seconds at most, and
+// sees what polling would have shown. Writers, and replicas that fetch their local copy, are polled all the time.
+//
+// An open connection takes about a third of a megabyte all the same, nearly all of it SQLite's. For very many databases of which few are in use, call
+// SetConnMaxIdleTime: with its last connection a replica is closed, and costs a few kilobytes until it is asked
 // again. It is not done unasked, because a connection may be at a time that PRAGMA litestream_time has set.
 func OpenDB(c Config) (*sql.DB, error) {
 	name := fmt.Sprintf("%s-pool-%d", VFS, pools.Add(1))

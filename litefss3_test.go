@@ -262,7 +262,9 @@ func TestR10_AnotherHistory(t *testing.T) {
 	}
 }
 
-func status(t testing.TB, db *sql.DB) litefss3.Status {
+func status(t testing.TB, db interface {
+	QueryRowContext(context.Context, string, ...any) *sql.Row
+}) litefss3.Status {
 	t.Helper()
 	var s litefss3.Status
 	if err := json.Unmarshal([]byte(value(t, db, "PRAGMA litestream_status")), &s); err != nil {

@@ -73,6 +73,7 @@ type borrowing struct {
 	local  string // the file; empty without a local copy that lasts
 	remote bool   // there may be a sidecar
 	fresh  bool   // the file needs no other yet
+	some   bool   // there were page tables
 	side   sidecar.Sidecar
 }
 
@@ -89,13 +90,14 @@ func (d *database) borrowing(c Config) *borrowing {
 func (b *borrowing) layouts(ctx context.Context) []*index.Layout {
 	kept, age := b.kept(ctx)
 	b.fresh = len(kept) > 0 && age < recentTables
+	b.some = len(kept) > 0
 	if !b.remote || b.fresh {
 		return kept
 	}
 	s, err := sidecar.Read(ctx, b.db.store)
 	switch {
 	case err == nil:
-		b.side = *s
+		b.side, b.some = *s, true
 	case ctx.Err() == nil && !errors.Is(err, objstore.ErrNotFound):
 		b.db.log.LogAttrs(ctx, slog.LevelWarn, "sidecar is not used; opening takes more requests", slog.Any("err", err))
 	}

@@ -13,7 +13,7 @@ import (
 // Status is what PRAGMA litestream_status tells, as JSON.
 type Status struct {
 	Replica  string `json:"replica"`
-	Health   string `json:"health"` // "ok", or what is wrong in a word: "stale", "gap", "unreachable", "corrupt", "replaced"
+	Health   string `json:"health"` // "ok"; "idle" when nobody reads and so nobody polls; or what is wrong in a word: "stale", "gap", "unreachable", "corrupt", "replaced"
 	Error    string `json:"error,omitempty"`
 	Position struct {
 		TXID     string    `json:"txid"`
@@ -30,7 +30,7 @@ type Status struct {
 		TXID      string  `json:"txid"`     // newest View
 		Known     string  `json:"known"`    // newest TXID seen in the bucket
 		Behind    uint64  `json:"behind"`   // TXIDs known but not in the newest View
-		Lag       float64 `json:"lag"`      // seconds since the last good poll
+		Lag       float64 `json:"lag"`      // seconds since the last good poll; 0 while idle, for who begins to read polls first
 		DataAge   float64 `json:"data_age"` // seconds since the newest transaction
 		Poll      string  `json:"poll_interval"`
 		Histories uint32  `json:"histories_replaced"`
@@ -212,7 +212,9 @@ func (d *database) position(s *Status, p vfs.Position) {
 }
 
 func (d *database) following(s *Status, state index.State, now time.Time) {
-	s.Following.Lag = now.Sub(state.LastGood).Seconds()
+	if !state.Asleep {
+		s.Following.Lag = now.Sub(state.LastGood).Seconds()
+	}
 	s.Following.Poll, s.Following.Histories = d.pollInterval().String(), state.Histories
 	s.Following.Polls, s.Following.Failed, s.Following.Corrupt = d.polls.Load(), d.pollsFailed.Load(), d.corrupted.Load()
 	t := d.tracker()
@@ -236,6 +238,8 @@ func (d *database) health(state index.State, now time.Time) string {
 		return "replaced"
 	case state.Err != nil:
 		return "unreachable"
+	case state.Asleep:
+		return "idle"
 	case d.poll > 0 && now.Sub(state.LastGood) > max(10*d.pollInterval(), 30*time.Second):
 		return "stale"
 	}

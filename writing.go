@@ -29,6 +29,11 @@ func (d *database) enableWriting(ctx context.Context, c Config) error {
 	if d.writer.Load() != nil {
 		return d.writes.agreesToWrite(c)
 	}
+	if t := d.tracker(); t != nil { // a writer begins with what is new
+		if err := d.rouse(ctx, t); err != nil {
+			return err
+		}
+	}
 	if err := d.restOnFiles(ctx); err != nil {
 		return err
 	}

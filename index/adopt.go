@@ -24,12 +24,10 @@ func (t *Tracker) Adopt(ctx context.Context, f File, body io.ReaderAt) (*View, e
 	if err != nil {
 		return nil, err
 	}
-	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := t.takeTurn(ctx); err != nil {
+		return nil, err
 	}
+	defer t.giveTurn()
 	cur := t.View()
 	if cur.TXID == f.Max && cur.table.Load().uses(&f) {
 		return cur, nil

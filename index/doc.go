@@ -19,7 +19,8 @@
 //   - A table stacks the segments of a plan and answers lookups: the newest segment that has the page wins, and a
 //     segment that made the database smaller hides everything older above its size.
 //   - A [View] is one TXID's table, published as a whole. Looking a page up does no I/O and takes no lock.
-//   - The [Tracker] opens, follows, goes back in time, and moves Views to other files when theirs disappear.
+//   - The [Tracker] opens, follows, goes back in time, and moves Views to other files when theirs disappear. When nobody needs
+//     news it sleeps, and [Tracker.Rouse] wakes it.
 //
 // A page is identified by its [Page.Version]: the TXID as of which its content is known. Compaction copies a version to
 // another file, it does not make a new one, so a Version is a key that caches may keep for ever (within one history of the

@@ -21,12 +21,14 @@ func replanHelps(err error) bool {
 
 // Poll looks for news once and publishes what it finds. Most of the time that is one GET, of the L0 file of the next TXID.
 func (t *Tracker) Poll(ctx context.Context) error {
-	return t.asMover(ctx, func() error {
-		if t.mustList || t.listingDue(time.Now()) {
-			return t.relist(ctx)
-		}
-		return t.pollNext(ctx)
-	})
+	return t.asMover(ctx, func() error { return t.look(ctx) })
+}
+
+func (t *Tracker) look(ctx context.Context) error {
+	if t.mustList || t.listingDue(time.Now()) {
+		return t.relist(ctx)
+	}
+	return t.pollNext(ctx)
 }
 
 // pollUnlessOwn is Poll, but asks for no file that this process is about to put, or has just put the one before.
@@ -56,12 +58,27 @@ func (t *Tracker) Refresh(ctx context.Context) error {
 
 // asMover runs fn while nobody else moves the head, and keeps how it ended for State.
 func (t *Tracker) asMover(ctx context.Context, fn func() error) error {
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	return t.noted(ctx, fn)
+}
+
+// takeTurn waits until nobody else moves the head. Who has the turn gives it back.
+func (t *Tracker) takeTurn(ctx context.Context) error {
 	select {
 	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
+		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (t *Tracker) giveTurn() { <-t.turn }
+
+// noted runs fn and keeps how it ended for State. The caller has the turn.
+func (t *Tracker) noted(ctx context.Context, fn func() error) error {
 	err := fn()
 	s := t.State()
 	s.Err = err
@@ -78,16 +95,25 @@ func (t *Tracker) asMover(ctx context.Context, fn func() error) error {
 }
 
 func (t *Tracker) listingDue(now time.Time) bool {
-	// By the wall clock a machine that slept notices; by the other one clocks that were put back do no harm.
-	since := func(then time.Time) time.Duration { return max(now.Sub(then), now.Round(0).Sub(then.Round(0))) }
 	every := listIdle
 	if t.View().TXID != t.listedTXID {
 		every = listBusy
 	}
-	if t.await.Load() > 0 {
-		every = listAwaited
+	return elapsed(t.listed, now) >= every || elapsed(t.polled, now) >= max(pollGap, 4*t.PollInterval()) || t.awaitedInVain(now)
+}
+
+// elapsed is the time from one moment to a later one. By the wall clock a machine that slept notices; by the other one clocks that were put
+// back do no harm.
+func elapsed(then, now time.Time) time.Duration {
+	return max(now.Sub(then), now.Round(0).Sub(then.Round(0)))
+}
+
+// awaitedInVain reports whether somebody has waited for long, and nothing has come.
+func (t *Tracker) awaitedInVain(now time.Time) bool {
+	if t.await.Load() == 0 {
+		return false
 	}
-	return since(t.listed) >= every || since(t.polled) >= max(pollGap, 4*t.PollInterval())
+	return now.Sub(t.listed) >= listAwaited && now.Sub(t.met) >= listAwaited && now.UnixNano()-t.since.Load() >= int64(listAwaited)
 }
 
 // pollNext asks for the file of the next TXID, and the one after while they come.
@@ -109,6 +135,7 @@ func (t *Tracker) pollNext(ctx context.Context) error {
 			return t.relist(ctx)
 		}
 		t.segments.put(l.seg)
+		t.met = time.Now()
 		t.publish(newView(cur.table.Load().extend(l.seg), cur.History), l.blobs)
 	}
 	return t.relist(ctx)

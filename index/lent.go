@@ -130,12 +130,10 @@ func (t *Tracker) Verify(ctx context.Context) (err error) {
 
 // verifyHead is Verify for the head as it is, which it returns. right is false when a page table is wrong.
 func (t *Tracker) verifyHead(ctx context.Context) (v *View, right bool, err error) {
-	select {
-	case t.turn <- struct{}{}:
-		defer func() { <-t.turn }()
-	case <-ctx.Done():
-		return nil, false, ctx.Err()
+	if err := t.takeTurn(ctx); err != nil {
+		return nil, false, err
 	}
+	defer t.giveTurn()
 	v = t.View()
 	tab := v.table.Load()
 	own := *tab

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/superfly/ltx"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
@@ -16,14 +15,18 @@ const (
 	// headSize is how much of the beginning of a larger file is fetched with its index: the header, and the first pages,
 	// where a database keeps its schema.
 	headSize = 64 << 10
-	// minTail and maxTail bound the first guess at the size of an index.
+	// minTail and maxTail bound the first guess at the size of an index: the second is that of three million pages.
 	minTail = 64 << 10
-	maxTail = 8 << 20
+	maxTail = 32 << 20
+	// maxTails bounds the guesses of all openings of the process that are under way. Beyond it they are of one request, and the rest is
+	// fetched when it is known to be there.
+	maxTails = 4 * maxTail
 	// tailShare is the guess: one byte in so many of a file is index. Seen: 0.2 % to 0.6 % for pages of 4 KiB.
 	tailShare = 160
-	// chunkSize is how much of a long index one request fetches, and chunksAhead how many requests run at once.
+	// chunkSize is how much of a long index one request fetches, and chunksAhead how many requests run at once for what was not
+	// guessed.
 	chunkSize   = 2 << 20
-	chunksAhead = 4
+	chunksAhead = 8
 )
 
 // Blob is a piece of an LTX file that came with its index and may hold whole frames.
@@ -80,20 +83,15 @@ func parseWhole(f *File, data []byte) (*loaded, error) {
 
 // loadEnds decodes the page table of a large file from its two ends. head is the beginning when it is already here.
 func loadEnds(ctx context.Context, r objstore.RangeReader, f *File, head []byte) (*loaded, error) {
-	tail := make([]byte, min(f.Size, max(minTail, min(maxTail, f.Size/tailShare))))
-	g, gctx := errgroup.WithContext(ctx)
+	ahead := &pieces{store: r, file: f}
+	defer ahead.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // before close
+	var first *piece
 	if head == nil {
-		head = make([]byte, min(f.Size, headSize))
-		g.Go(func() error { return r.ReadAt(gctx, f.Ref(), head, 0) })
+		first = ahead.fetch(ctx, 0, min(f.Size, headSize))
 	}
-	for off := 0; off < len(tail); off += chunkSize {
-		p := tail[off:min(off+chunkSize, len(tail))]
-		g.Go(func() error { return r.ReadAt(gctx, f.Ref(), p, f.Size-int64(len(tail))+int64(off)) })
-	}
-	if err := g.Wait(); err != nil {
-		return nil, fmt.Errorf("%s: %w", f, err)
-	}
-	h, err := decodeHeader(f, head)
+	tail, err := ahead.fetchEnd(ctx).wait()
 	if err != nil {
 		return nil, err
 	}
@@ -101,8 +99,18 @@ func loadEnds(ctx context.Context, r objstore.RangeReader, f *File, head []byte)
 	if err != nil {
 		return nil, err
 	}
+	ahead.dropBefore(start)
+	if first != nil {
+		if head, err = first.wait(); err != nil {
+			return nil, err
+		}
+	}
+	h, err := decodeHeader(f, head)
+	if err != nil {
+		return nil, err
+	}
 	d := newIndexDecoder(f, h, start, size)
-	if err := feedIndex(ctx, r, d, start, start+size, tail); err != nil {
+	if err := ahead.feed(ctx, d, start, start+size); err != nil {
 		return nil, err
 	}
 	seg, err := d.finish()
@@ -110,60 +118,6 @@ func loadEnds(ctx context.Context, r objstore.RangeReader, f *File, head []byte)
 		return nil, err
 	}
 	return &loaded{seg: seg, blobs: []Blob{{File: f, Data: head}}}, nil
-}
-
-// feedIndex decodes the records in [start, end) of the file, of which tail holds the last ones. What the tail does not
-// hold is fetched in chunks, a few ahead, so that an index of any length takes little memory.
-func feedIndex(ctx context.Context, r objstore.RangeReader, d *indexDecoder, start, end int64, tail []byte) error {
-	f := d.seg.file
-	tailOff := f.Size - int64(len(tail))
-	if start < tailOff {
-		err := chunks(ctx, r, f, start, min(end, tailOff), func(b []byte) error { return d.feed(b, false) })
-		if err != nil {
-			return err
-		}
-		start = tailOff
-	}
-	return d.feed(tail[start-tailOff:end-tailOff], true)
-}
-
-// chunks calls fn with the bytes [start, end) of the file in order, piece by piece. fn must not keep them.
-func chunks(ctx context.Context, r objstore.RangeReader, f *File, start, end int64, fn func([]byte) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type chunk struct {
-		data []byte
-		err  error
-	}
-	var queue []chan chunk // requests under way, oldest first
-	for start < end || len(queue) > 0 {
-		for start < end && len(queue) < chunksAhead {
-			off, n := start, min(chunkSize, end-start)
-			ch := make(chan chunk, 1)
-			go func() {
-				p := make([]byte, n)
-				err := r.ReadAt(ctx, f.Ref(), p, off)
-				ch <- chunk{p, err}
-			}()
-			queue = append(queue, ch)
-			start += n
-		}
-		c := <-queue[0]
-		queue = queue[1:]
-		if c.err == nil {
-			c.err = fn(c.data)
-		} else {
-			c.err = fmt.Errorf("%s: %w", f, c.err)
-		}
-		if c.err != nil {
-			cancel()
-			for _, ch := range queue {
-				<-ch // no request outlives the call
-			}
-			return c.err
-		}
-	}
-	return nil
 }
 
 // loadNext fetches the L0 file of one TXID, whose size is not known, if it is there: the news itself. A missing file is

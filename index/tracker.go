@@ -32,8 +32,11 @@ type Options struct {
 	// file that the listing shows with the same name, size and ETag, and for no other: what is missing or stale costs
 	// requests. It should return soon, and when ctx ends. See [Tracker.Distrust] for what happens when one is wrong.
 	Layouts func(ctx context.Context) []*Layout
-	// OnPoll, when not nil, is called by Run after each poll, with when it began and how it ended. It must return at once.
+	// OnPoll, when not nil, is called by Run and Rouse after each poll, with when it began and how it ended. It must return at once.
 	OnPoll func(ctx context.Context, began time.Time, err error)
+	// Idle, when not nil, is asked by Run after each good poll whether nobody needs news any more. Then the Tracker falls asleep: see
+	// Rouse.
+	Idle func() bool
 }
 
 func (o Options) withDefaults() Options {
@@ -45,6 +48,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnPoll == nil {
 		o.OnPoll = func(context.Context, time.Time, error) {}
+	}
+	if o.Idle == nil {
+		o.Idle = func() bool { return false }
 	}
 	return o
 }
@@ -60,8 +66,9 @@ const (
 	// predicted key finds news; a listing finds merged files to move to before the old ones go, and replicas replaced.
 	listBusy = time.Minute
 	listIdle = 5 * time.Minute
-	// listAwaited is that time while somebody waits for a TXID: its file may have come and been merged away unseen.
-	listAwaited = time.Second
+	// listAwaited is how long somebody waits for a TXID, and nothing comes, until a poll lists: its file may have come and been merged
+	// away unseen. Most waits are over before: a writer puts a file each second.
+	listAwaited = 3 * time.Second
 	// pollGap is the pause after which a poll lists first: the next L0 file may have come and gone unseen.
 	pollGap = 15 * time.Second
 	// maxSegments is the chain length from which the head moves to merged files although the old ones still are there.
@@ -76,6 +83,8 @@ type Tracker struct {
 	state atomic.Pointer[State]
 	every atomic.Int64 // the poll interval, as a time.Duration
 	await atomic.Int64 // how many wait for a TXID
+	since atomic.Int64 // when the first of them began to, in Unix nanoseconds
+	sleep atomic.Int32 // awake, asleep or rising
 	holds atomic.Int64 // how many are putting the next file
 
 	turn   chan struct{} // holds one token: whoever has it may move the head
@@ -85,6 +94,7 @@ type Tracker struct {
 	listed     time.Time // last listing
 	listedTXID TXID      // head after it
 	polled     time.Time // last poll that ended well
+	met        time.Time // last file that came by its name
 	adopted    time.Time // last file that this process has put
 	mustList   bool      // the next poll has to list
 	suspected  bool      // the last listing showed less than is known
@@ -107,6 +117,7 @@ type State struct {
 	Known     TXID   // the highest TXID any file was seen to hold
 	Histories uint32 // how often the replica was replaced
 	Err       error  // why the last poll did not end well; nil when it did
+	Asleep    bool   // nobody needs news, and nobody polls: see Tracker.Rouse
 }
 
 // Open lists the replica, loads the page table of its newest state, and returns a Tracker on it. It starts nothing: Run
@@ -145,7 +156,11 @@ func (t *Tracker) SetPollInterval(d time.Duration) {
 }
 
 // State returns how well the Tracker follows.
-func (t *Tracker) State() State { return *t.state.Load() }
+func (t *Tracker) State() State {
+	s := *t.state.Load()
+	s.Asleep = t.sleep.Load() == asleep
+	return s
+}
 
 // head is the newest View as a listing gives it.
 type head struct {
@@ -228,7 +243,8 @@ func (t *Tracker) publish(v *View, blobs []Blob) {
 	t.mu.Unlock()
 }
 
-// Run polls until ctx ends. It slows down while nobody calls Wake and nothing happens.
+// Run polls until ctx ends, or until the Tracker falls asleep: then Rouse tells when to call it again. It slows down while nobody calls
+// Wake and nothing happens.
 func (t *Tracker) Run(ctx context.Context) {
 	if t.PollInterval() < 0 {
 		<-ctx.Done()
@@ -250,8 +266,11 @@ func (t *Tracker) Run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		t.opts.OnPoll(ctx, began, err)
-		t.logPoll(ctx, err, failed)
+		t.rise()
+		t.tell(ctx, began, err, failed)
+		if err == nil && t.fallAsleep() {
+			return
+		}
 		switch {
 		case err != nil:
 			pace.fail()
@@ -265,8 +284,9 @@ func (t *Tracker) Run(ctx context.Context) {
 	}
 }
 
-// logPoll tells when polling begins to fail and when it works again.
-func (t *Tracker) logPoll(ctx context.Context, err error, failedBefore bool) {
+// tell tells of a poll that has ended, and in the log when polls begin to fail and when they work again.
+func (t *Tracker) tell(ctx context.Context, began time.Time, err error, failedBefore bool) {
+	t.opts.OnPoll(ctx, began, err)
 	switch {
 	case err != nil && !failedBefore:
 		t.opts.Log.LogAttrs(ctx, slog.LevelWarn, "poll failed; readers keep the last view",
@@ -286,7 +306,9 @@ func (t *Tracker) Wake() {
 
 // WaitFor returns as soon as the head is at txid or later. Run must be running. While it waits it asks for polls ten times as often.
 func (t *Tracker) WaitFor(ctx context.Context, txid TXID) error {
-	t.await.Add(1)
+	if t.await.Add(1) == 1 {
+		t.since.Store(time.Now().UnixNano())
+	}
 	defer t.await.Add(-1)
 	every := max(t.PollInterval()/10, 10*time.Millisecond)
 	timer := time.NewTimer(every)

@@ -86,24 +86,46 @@ func newIndexDecoder(f *File, h header, start, size int64) *indexDecoder {
 
 // feed decodes the records in b, which follows what was fed before. last marks the end of the records.
 func (d *indexDecoder) feed(b []byte, last bool) error {
-	if len(d.rest) > 0 {
-		b = append(d.rest, b...)
+	if len(d.rest) > 0 { // one record that lies across, or all when that is little
+		n := min(len(b), maxRecord)
+		joined := append(d.rest, b[:n]...)
+		left, err := d.records(joined, last && n == len(b))
+		if err != nil {
+			return err
+		}
 		d.rest = nil
+		if n == len(b) {
+			d.keep(left)
+			return nil
+		}
+		b = b[n-len(left):]
 	}
+	left, err := d.records(b, last)
+	d.keep(left)
+	return err
+}
+
+// keep holds the beginning of a record until its end comes.
+func (d *indexDecoder) keep(b []byte) {
+	if len(b) > 0 {
+		d.rest = append(make([]byte, 0, 2*maxRecord), b...)
+	}
+}
+
+// records decodes the records in b and returns what it leaves: less than the longest record, and nothing when these are the last ones.
+func (d *indexDecoder) records(b []byte, last bool) ([]byte, error) {
 	for !d.finished && (len(b) >= maxRecord || last) {
+		b = b[d.inTurn(b):]
 		n, err := d.record(b)
 		if err != nil {
-			return fmt.Errorf("%s: index record %d: %w: %w", d.seg.file, d.seg.n, err, ErrCorrupt)
+			return nil, fmt.Errorf("%s: index record %d: %w: %w", d.seg.file, d.seg.n, err, ErrCorrupt)
 		}
 		b = b[n:]
 	}
 	if d.finished && len(b) > 0 {
-		return fmt.Errorf("%s: %d bytes after the end of the index: %w", d.seg.file, len(b), ErrCorrupt)
+		return nil, fmt.Errorf("%s: %d bytes after the end of the index: %w", d.seg.file, len(b), ErrCorrupt)
 	}
-	if len(b) > 0 {
-		d.rest = append([]byte(nil), b...)
-	}
-	return nil
+	return b, nil
 }
 
 // record decodes one record at the beginning of b and returns its length.

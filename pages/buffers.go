@@ -2,13 +2,22 @@ package pages
 
 import (
 	"math/bits"
+	"slices"
 	"sync"
 )
 
-// bufferPool keeps buffers for encoded bytes, by size, so that a scan does not allocate what it fetches. There are four sizes from one power
-// of two to the next: large requests must not take much more than they fetch.
+// maxIdle bounds the buffers that nobody uses, in bytes, and maxIdleCount their number.
+const (
+	maxIdle      = 8 << 20
+	maxIdleCount = 64
+)
+
+// bufferPool keeps buffers for encoded bytes, so that a scan does not allocate what it fetches. It is no sync.Pool: that one keeps what it was given
+// until the collector has come twice, which is long when little garbage is made, and requests are of many sizes.
 type bufferPool struct {
-	pools [160]sync.Pool // of *[]byte with cap sizeOf its number
+	mu   sync.Mutex
+	idle [][]byte // oldest first; guarded by mu
+	size int64    // bytes of idle; guarded by mu
 }
 
 var buffers bufferPool
@@ -16,7 +25,8 @@ var buffers bufferPool
 // smallest is the size of the smallest buffers, as a power of two.
 const smallest = 12
 
-// class is the number of the smallest size that holds n bytes.
+// class is the number of the smallest size that holds n bytes. There are four sizes from one power of two to the next: requests are of any
+// length, and a buffer should fit the next one too.
 func class(n int64) int {
 	n = max(n, 1<<smallest)
 	power := bits.Len64(uint64(n - 1))
@@ -30,17 +40,38 @@ func sizeOf(class int) int64 {
 	return int64(1)<<power - int64(4*power-class)<<(power-3)
 }
 
-// get returns a buffer of n bytes with any content.
+// get returns a buffer of n bytes with any content. It takes at most twice the memory.
 func (b *bufferPool) get(n int64) []byte {
-	c := class(n)
-	if p, ok := b.pools[c].Get().(*[]byte); ok {
-		return (*p)[:n]
+	size := sizeOf(class(n))
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	best := -1
+	for i, p := range b.idle {
+		if c := int64(cap(p)); c >= n && c <= 2*size && (best < 0 || c < int64(cap(b.idle[best]))) {
+			best = i
+		}
 	}
-	return make([]byte, n, sizeOf(c))
+	if best < 0 {
+		return make([]byte, n, size)
+	}
+	return b.takeLocked(best)[:n]
 }
 
 // put gives a buffer back; nobody may use it any more.
 func (b *bufferPool) put(p []byte) {
-	p = p[:cap(p)]
-	b.pools[class(int64(cap(p)))].Put(&p)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.idle = append(b.idle, p)
+	b.size += int64(cap(p))
+	for b.size > maxIdle || len(b.idle) > maxIdleCount {
+		b.takeLocked(0)
+	}
+}
+
+// takeLocked takes the i-th buffer off the list.
+func (b *bufferPool) takeLocked(i int) []byte {
+	p := b.idle[i]
+	b.idle = slices.Delete(b.idle, i, i+1)
+	b.size -= int64(cap(p))
+	return p
 }

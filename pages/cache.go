@@ -89,7 +89,7 @@ type line = simplelru.LRU[key, *entry]
 
 // entry is a page in the cache.
 type entry struct {
-	data     []byte // never changes
+	data     []byte // never changes while the entry is in the cache; see release
 	interior bool
 	fresh    bool   // which line it stands in; guarded by the shard's mu
 	came     uint64 // by the cache's clock; guarded by the shard's mu
@@ -97,6 +97,9 @@ type entry struct {
 	// scan is about to read is worth most until it was read.
 	worth atomic.Int32
 	tree  *tree // whose guess brought it; nil when none did
+
+	sole atomic.Bool // whoever has brought the page holds it no more
+	lent atomic.Bool // somebody was given data itself, for as long as he likes
 }
 
 // rawCache keeps encoded bytes: those that came with indexes, of whole small files and the beginnings of large ones, and files of
@@ -141,11 +144,17 @@ func (c *Cache) SetBudget(n int64) {
 // Used is the bytes the cache takes.
 func (c *Cache) Used() int64 { return c.used.Load() }
 
-// get returns the page, which the caller must not change. guess says that it was fetched ahead by a guess, and is read for the first time.
-func (c *Cache) get(k key) (data []byte, guess, ok bool) {
-	e, ok := c.find(k)
+// get copies the page into dst. guess says that it was fetched ahead by a guess, and is read for the first time.
+func (c *Cache) get(k key, dst []byte) (guess, ok bool) {
+	s := &c.shards[k.shard()]
+	s.mu.RLock()
+	e, ok := s.findLocked(k)
+	if ok {
+		copy(dst, e.data) // with the lock: see release
+	}
+	s.mu.RUnlock()
 	if !ok {
-		return nil, false, false
+		return false, false
 	}
 	// What is lost here in a race does not matter.
 	switch n := e.worth.Load(); {
@@ -157,15 +166,19 @@ func (c *Cache) get(k key) (data []byte, guess, ok bool) {
 	case n < maxWorth:
 		e.worth.Store(n + 1)
 	}
-	return e.data, guess, true
+	return guess, true
 }
 
 // look returns the page without counting that as a read. The caller must not change it.
 func (c *Cache) look(k key) ([]byte, bool) {
-	e, ok := c.find(k)
+	s := &c.shards[k.shard()]
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e, ok := s.findLocked(k)
 	if !ok {
 		return nil, false
 	}
+	e.lend()
 	return e.data, true
 }
 
@@ -213,20 +226,23 @@ func (s *shard) line(fresh bool) *line {
 	return s.pages
 }
 
-// put keeps data, which nobody may change from now on. soon says that it will be read soon.
-func (c *Cache) put(k key, data []byte, soon bool) {
+// put keeps data, which nobody may change from now on. soon says that it will be read soon. Who knows that nobody else holds data says so to the
+// entry.
+func (c *Cache) put(k key, data []byte, soon bool) *entry {
 	e := &entry{data: data}
 	if soon {
 		e.worth.Store(awaited + maxWorth)
 	}
 	c.add(k, e)
+	return e
 }
 
 // putGuess is put for a page that a guess about b-tree t has brought.
-func (c *Cache) putGuess(k key, data []byte, t *tree) {
+func (c *Cache) putGuess(k key, data []byte, t *tree) *entry {
 	e := &entry{data: data, tree: t}
 	e.worth.Store(guessed + awaited + maxWorth)
 	c.add(k, e)
+	return e
 }
 
 func (c *Cache) add(k key, e *entry) {
@@ -364,6 +380,7 @@ func (c *Cache) remove(s *shard, k key, e *entry) {
 	s.line(e.fresh).Remove(k)
 	c.used.Add(-e.size())
 	c.count(e, -e.size())
+	e.release()
 }
 
 // drop forgets everything of one owner.

@@ -42,7 +42,7 @@ func (c filled) count(pgnos []uint32) (n int) {
 
 func (c filled) read(pgnos ...uint32) {
 	for _, pgno := range pgnos {
-		c.get(c.key(pgno))
+		c.get(c.key(pgno), nil)
 	}
 }
 
@@ -227,7 +227,7 @@ func TestCache_BudgetHolds(t *testing.T) {
 					data := make([]byte, []int{512, 4096, 65536}[k.pgno%3])
 					data[0] = byte(k.pgno%7) + 1
 					c.put(k, data, i%3 == 0)
-					c.get(k)
+					c.get(k, nil)
 				}
 			}
 		})

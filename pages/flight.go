@@ -44,7 +44,8 @@ type flight struct {
 // result is one page of a flight.
 type result struct {
 	data []byte
-	err  error // what is wrong with its frame
+	kept *entry // that has it too; nil when none does
+	err  error  // what is wrong with its frame
 }
 
 // page returns a page of the flight after done. The caller waits for it.
@@ -197,7 +198,7 @@ func (s *Source) launchLocked(cause context.Context, v *index.View, span index.S
 		buffers.put(raw)
 		for i, r := range results {
 			if r.err == nil {
-				s.keep(v, pages[i], r.data, why)
+				results[i].kept = s.keep(v, pages[i], r.data, why)
 			}
 		}
 		s.land(f, results, err)
@@ -252,7 +253,7 @@ func (s *Source) keepRaw(v *index.View, span index.Span, raw []byte, results []r
 }
 
 func decode(p index.Page, frame []byte, pageSize uint32) ([]byte, error) {
-	page := make([]byte, pageSize)
+	page := pageBuffers.get(pageSize)
 	if err := index.DecodeFrame(frame, p.Pgno, page); err != nil {
 		return nil, fmt.Errorf("page %d of %s at byte %d: %w", p.Pgno, p.Frame.File, p.Frame.Off, err)
 	}
@@ -306,6 +307,9 @@ func (s *Source) checkLocked(f *flight) {
 	switch {
 	case f.waiting > 0:
 	case f.landed:
+		for _, r := range f.pages {
+			r.kept.own()
+		}
 		f.keys, f.pages = nil, nil
 	case !f.wanted:
 		s.forgetLocked(f) // whoever comes now begins a flight of its own

@@ -84,8 +84,7 @@ func (r *Reader) ReadPage(ctx context.Context, v *index.View, pgno uint32, dst [
 	if rec := r.source.recorder.Load(); rec != nil {
 		rec.note(pgno)
 	}
-	if page, guess, ok := r.source.cache.get(r.source.keyOf(v, pgno, version)); ok {
-		copy(dst, page)
+	if guess, ok := r.source.cache.get(r.source.keyOf(v, pgno, version), dst); ok {
 		r.hits.Add(1)
 		if guess {
 			r.right++
@@ -148,7 +147,7 @@ func (r *Reader) bring(ctx context.Context, v *index.View, p index.Page, dst []b
 		if err := s.decodeHeld(v, p, frame, dst); err != nil {
 			return err
 		}
-		s.cache.get(s.key(v, p)) // counts as a read
+		s.cache.get(s.key(v, p), nil) // counts as a read
 		r.prime(v, p, dst)
 		r.came(ctx, v, p.Pgno, dst)
 		return nil
@@ -209,22 +208,26 @@ func (s *Source) decodeHeld(v *index.View, p index.Page, frame, dst []byte) erro
 	if err != nil {
 		return err
 	}
-	s.keep(v, p, page, purpose{})
 	copy(dst, page)
+	s.keep(v, p, page, purpose{}).own()
 	return nil
 }
 
-// keep is for a page that was decoded: it stays in the cache, and nearer than the bucket.
-func (s *Source) keep(v *index.View, p index.Page, page []byte, why purpose) {
+// keep is for a page that was decoded: it stays in the cache, and nearer than the bucket. It returns the entry of the cache, if there is one.
+func (s *Source) keep(v *index.View, p index.Page, page []byte, why purpose) (e *entry) {
 	s.atlas.learn(p.Pgno, page)
 	switch {
 	case why.raw: // is kept
 	case why.tree != nil:
-		s.cache.putGuess(s.key(v, p), page, why.tree)
+		e = s.cache.putGuess(s.key(v, p), page, why.tree)
 	default:
-		s.cache.put(s.key(v, p), page, why.scan)
+		e = s.cache.put(s.key(v, p), page, why.scan)
 	}
-	s.near().Offer(v, p.Pgno, p.Version, page)
+	if near := s.near(); near != Local(nowhere{}) {
+		e.lend()
+		near.Offer(v, p.Pgno, p.Version, page)
+	}
+	return e
 }
 
 // await waits for a flight, which the caller has joined, and copies page k.
@@ -241,7 +244,7 @@ func (r *Reader) await(ctx context.Context, f *flight, k key, dst []byte) error 
 		return err
 	}
 	copy(dst, page)
-	if _, guess, _ := s.cache.get(k); guess { // counts as a read
+	if guess, _ := s.cache.get(k, nil); guess { // counts as a read
 		r.right++
 	}
 	return nil

@@ -25,7 +25,7 @@ func (s *Source) Seed(v *index.View, blobs []index.Blob) {
 				return
 			}
 			if page, err := decode(p, frame, v.PageSize); err == nil && !s.here(v, p, false) {
-				s.keep(v, p, page, purpose{})
+				s.keep(v, p, page, purpose{}).own()
 			}
 		}
 	}

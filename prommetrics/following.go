@@ -8,12 +8,12 @@ import (
 )
 
 // healths are the words of Status.Health.
-var healths = []string{"ok", "stale", "gap", "unreachable", "corrupt", "replaced"}
+var healths = []string{"ok", "idle", "stale", "gap", "unreachable", "corrupt", "replaced"}
 
 var following = []family{
 	{describe("health", "1 for the word that says how well the replica is followed, 0 for the others.", "health"), prometheus.GaugeValue,
 		func(s *sample, emit emit) { oneOf(healths, s.Health, emit) }},
-	gauge("lag_seconds", "Time since the last poll that went well.", func(s *sample) float64 { return s.Following.Lag }),
+	gauge("lag_seconds", "Time since the last poll that went well; 0 while nobody reads and so nobody polls.", func(s *sample) float64 { return s.Following.Lag }),
 	gauge("data_age_seconds", "Age of the newest transaction that can be read, by the writer's clock. It grows too when nobody writes.",
 		func(s *sample) float64 { return s.Following.DataAge }),
 	gauge("behind_transactions", "Transactions that are known to be in the bucket and cannot be read here yet.",

@@ -220,8 +220,12 @@ func (f *file) waitTXID(ctx context.Context, value string) (string, error) {
 	return f.durableTXID(ctx)
 }
 
-// lag is the seconds since the last poll that ended well.
-func (f *file) lag(context.Context) (string, error) {
+// lag is the seconds since the last poll that ended well. Who asks is about to read: when nobody has for long, that makes a poll. How it ends the
+// lag tells.
+func (f *file) lag(ctx context.Context) (string, error) {
+	if _, err := f.db.Newest(ctx); err != nil && ctx.Err() != nil {
+		return "", err
+	}
 	return seconds(time.Since(f.db.State().LastGood)), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"runtime/metrics"
 	"runtime/pprof"
 	"strconv"
 	"strings"
@@ -102,8 +103,17 @@ func (b *bench) weigh(name string, status litefss3.Status) error {
 		figure{"resident", byteSize, float64(m.now)}, figure{"peak", byteSize, float64(m.peak)},
 		figure{"cache", byteSize, float64(cache)}, figure{"table", byteSize, float64(table)},
 		figure{"beyond", byteSize, float64(m.now - cache - table)},
-		figure{"peak beyond", byteSize, float64(m.peak - cache - table)})
+		figure{"peak beyond", byteSize, float64(m.peak - cache - table)},
+		figure{"live heap", byteSize, float64(liveHeap())})
 	return nil
+}
+
+// liveHeap is what the last collection found to be in use. What is resident beyond it is garbage that was not collected yet, room that the
+// collector leaves until then, and what is not Go's.
+func liveHeap() int64 {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	return int64(live[0].Value.Uint64())
 }
 
 // forgetPeak gives unused memory back and lets the peak begin anew.
