@@ -7,7 +7,7 @@ LOW     := ./index/... ./bulk/... ./pages/... ./pitr/... ./hydrate/... ./writer/
            ./objstore/... ./internal/...
 CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
-.PHONY: all test test-examples test-monitoring race unit integration sim crash load servers bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo man release image clean
+.PHONY: all test test-examples test-monitoring race unit integration sim crash load servers sandbox bench bench-peers plots soak lint cross fuzz sqlfuzz vulncheck demo man release image clean
 
 all: lint test
 
@@ -16,9 +16,9 @@ test: servers
 	$(GO) test -timeout 20m -parallel 4 $(PKG)
 	$(MAKE) race
 
-## race: all packages with the race detector, which makes them ten times slower: tests do less (-short). SQLite itself runs on one goroutine a connection and is left out
+## race: all packages with the race detector, which makes them ten times slower: tests do less (-short). SQLite itself runs on one goroutine a connection and is left out, and so is the compiler of WebAssembly
 race: servers
-	$(GO) test -race -short -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false -timeout 20m -parallel 4 $(PKG)
+	$(GO) test -race -short -gcflags=github.com/ncruces/go-sqlite3-wasm/...=-race=false -gcflags=github.com/tetratelabs/wazero/...=-race=false -timeout 20m -parallel 4 $(PKG)
 
 ## test-examples: the examples, a module of their own, against real servers (EXAMPLES=-short for less)
 EXAMPLES ?=
@@ -31,7 +31,12 @@ test-monitoring:
 
 ## unit: what needs no server
 unit:
-	$(GO) test -short -timeout 10m ./index/... ./pages/... ./pitr/... ./vfs/... ./internal/... .
+	$(GO) test -short -timeout 10m ./index/... ./pages/... ./pitr/... ./vfs/... ./internal/... ./guard/... .
+
+## sandbox: the WASI module that "ltxctl query --sandbox" runs, into sandbox/guest; a minute the first time
+SANDBOX := sandbox/guest/litefs-s3.wasm.gz
+sandbox:
+	$(GO) run ./integration/wasimodule/prebuild -o $(SANDBOX)
 
 ## integration: the tests against real servers alone
 integration: servers
@@ -94,6 +99,7 @@ lint:
 cross:
 	@set -e; for t in $(CROSS); do echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} CGO_ENABLED=0 $(GO) build ./... ; done
 	@set -e; for t in js/wasm wasip1/wasm; do echo "build $$t (below vfs)"; GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build $(LOW); done
+	GOOS=wasip1 GOARCH=wasm $(GO) vet ./cmd/litefs-s3-wasi/...
 
 ## fuzz: each fuzz target for FUZZTIME
 FUZZTIME ?= 10s
@@ -121,10 +127,10 @@ man:
 ## release: static binaries with their manual pages and checksums, into dist (VERSION=v1.2.3; the default is what git says)
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 RELEASES := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
-release: man
+release: man sandbox
 	@set -e; for t in $(RELEASES); do \
 	  os=$${t%/*}; arch=$${t#*/}; out=dist/ltxctl-$(VERSION)-$$os-$$arch; [ $$os != windows ] || out=$$out.exe; echo "$$out"; \
-	  GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $$out ./cmd/ltxctl; done
+	  GOOS=$$os GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -tags sandbox_embed -ldflags "-s -w -X main.version=$(VERSION)" -o $$out ./cmd/ltxctl; done
 	tar -C dist -czf dist/ltxctl-$(VERSION)-man.tar.gz man
 	cd dist && sha256sum ltxctl-$(VERSION)-* > SHA256SUMS && sha256sum -c --quiet SHA256SUMS
 
@@ -134,5 +140,5 @@ image:
 	$(OCI) build -f Containerfile --build-arg VERSION=$(VERSION) -t ltxctl:$(VERSION) .
 
 clean:
-	rm -rf dist
+	rm -rf dist $(SANDBOX)
 	$(GO) clean -testcache

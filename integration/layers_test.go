@@ -18,8 +18,10 @@ var layers = [][]string{
 	{"objstore"},
 	{"objstore/"}, // backends and decorators' tests
 	{"index"},
-	{"bulk", "writer/", "compact/"}, // many pages at once; the writer's log and lease; the merging of files
+	{"guard", "bulk", "writer/", "compact/"}, // SQL from others; many pages at once; the writer's log and lease; the merging of files
 	{"vfs", "pages", "pitr", "hydrate", "writer", "compact", "restore", "verify", "diff", "history", "sidecar"},
+	{"sandbox/"},                 // the module
+	{"sandbox"},                  // what runs it
 	{""},                         // the root
 	{"prommetrics", "oteltrace"}, // what watches it
 	{"cmd/"},
@@ -28,7 +30,7 @@ var layers = [][]string{
 // homes says which packages alone may import an outside library.
 var homes = map[string][]string{
 	"github.com/aws/":                       {"objstore/s3store"},
-	"github.com/ncruces/go-sqlite3":         {"vfs", "", "cmd/"},
+	"github.com/ncruces/go-sqlite3":         {"vfs", "guard", "", "cmd/"},
 	"github.com/hashicorp/golang-lru":       {"pages"},
 	"github.com/superfly/ltx":               {"index", "writer", "writer/", "compact", "compact/", "restore", "verify", "cmd/"},
 	"github.com/pierrec/lz4":                {"index"},
@@ -38,6 +40,7 @@ var homes = map[string][]string{
 	"github.com/dustin/go-humanize":         {"", "cmd/"},
 	"github.com/jedib0t/go-pretty":          {"cmd/"},
 	"github.com/schollz/progressbar":        {"cmd/"},
+	"github.com/tetratelabs/wazero":         {"sandbox"},
 	"github.com/prometheus/":                {"prommetrics"},
 	"go.opentelemetry.io/":                  {"oteltrace"},
 	"github.com/litefs-s3/litefs-s3/integr": {},

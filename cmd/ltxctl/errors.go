@@ -15,6 +15,7 @@ import (
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/pitr"
 	"github.com/litefs-s3/litefs-s3/restore"
+	"github.com/litefs-s3/litefs-s3/sandbox"
 )
 
 // Exit codes; "ltxctl help exit-codes" explains them.
@@ -85,6 +86,11 @@ var kinds = []kind{
 	{as[*usageError], exitUsage, ""},
 	{as[*pitr.PhraseError], exitUsage, ""},
 	{is(context.Canceled), exitInterrupted, ""},
+	{is(sandbox.ErrTime), exitTimeout, "give it more with --timeout; a sandbox takes many times as long as a query without --sandbox"},
+	{is(sandbox.ErrMemory), exitFailed, "give it more with --max-memory"},
+	{is(sandbox.ErrRows), exitFailed, "allow more with --max-rows"},
+	{is(sandbox.ErrBytes), exitFailed, "allow more with --max-bytes"},
+	{is(sandbox.ErrFetch), exitFailed, "allow more with --max-fetch"},
 	{is(context.DeadlineExceeded), exitTimeout, "give it more with --timeout, or find out what is slow with --stats"},
 	{is(sqlrun.ErrParam), exitUsage, "give it as --param name=value"},
 	{is(index.ErrNoReplica), exitNotFound, ""},
@@ -139,7 +145,8 @@ func message(err error) string {
 	case exitTimeout:
 		return "out of time"
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "sqlite3: "), "SQL logic error: ") // says nothing
+	text := strings.TrimPrefix(err.Error(), "sandbox: ")
+	return strings.TrimPrefix(strings.TrimPrefix(text, "sqlite3: "), "SQL logic error: ") // says nothing
 }
 
 // report writes an error to standard error and returns the exit code.

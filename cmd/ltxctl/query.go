@@ -21,6 +21,7 @@ type queryOptions struct {
 	params  []string
 	stats   bool
 	timeout time.Duration
+	sandbox sandboxOptions
 }
 
 func (c *cli) queryCommand() *cobra.Command {
@@ -34,11 +35,16 @@ newest one, or that of --time or --txid. The replica is opened read-only.
 
 Formats: table (on a terminal), csv (elsewhere), json (an array of objects for
 each statement), line (one value a line). A blob is x'…' in csv and base64 in
-json; NULL is empty in csv while an empty text is "".`,
+json; NULL is empty in csv while an empty text is "".
+
+With --sandbox the statement, a single one, may be anybody's: it runs in a
+memory of its own with hard limits and can do nothing but read. It takes many
+times as long, and ten seconds more when it is the first one ever.`,
 		Example: `  ltxctl query s3://bucket/app "SELECT count(*) FROM posts" --stats
   ltxctl query s3://bucket/app --time "5 minutes ago" "SELECT * FROM posts ORDER BY id DESC LIMIT 10"
   ltxctl query s3://bucket/app "SELECT * FROM users WHERE id = :id" --param id=42 --json
-  ltxctl query s3://bucket/app - < report.sql > report.csv`,
+  ltxctl query s3://bucket/app - < report.sql > report.csv
+  ltxctl query s3://bucket/app - --sandbox --max-memory 64MiB --timeout 2s < strangers.sql`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			replica, rest, err := c.replicaArg(args, 1)
 			if err != nil {
@@ -46,6 +52,9 @@ json; NULL is empty in csv while an empty text is "".`,
 			}
 			if len(rest) == 0 {
 				return usagef("no SQL: give it after the replica, or - to read it from standard input")
+			}
+			if err := o.checkSandbox(cmd); err != nil {
+				return err
 			}
 			return c.query(cmd.Context(), replica, rest[0], o)
 		},
@@ -59,6 +68,7 @@ json; NULL is empty in csv while an empty text is "".`,
 	f.BoolVar(&o.stats, "stats", false, "write requests, bytes, waves and time to standard error")
 	f.DurationVar(&o.timeout, "timeout", 0, "give up after this time, like 30s")
 	f.Int64Var(&o.session.maxReqs, "max-reqs", 0, "fail a statement that needs more requests than this")
+	sandboxFlags(cmd, &o.sandbox)
 	return cmd
 }
 
@@ -90,6 +100,9 @@ func (c *cli) query(ctx context.Context, replica, sql string, o queryOptions) er
 	}
 	if strings.TrimSpace(sql) == "" {
 		return usagef("the SQL is empty")
+	}
+	if o.sandbox.on {
+		return c.querySandboxed(ctx, replica, sql, params, o)
 	}
 	ctx, stop := c.interruptible(ctx)
 	defer stop()

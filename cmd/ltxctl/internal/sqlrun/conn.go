@@ -3,19 +3,20 @@ package sqlrun
 import (
 	"context"
 	"errors"
-	"runtime/debug"
 	"strings"
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/litefs-s3/litefs-s3/guard"
 	"github.com/litefs-s3/litefs-s3/vfs"
 )
 
-// MaxLength is the longest string or blob in bytes. A connection has 256 MiB in all, and SQLite holds a value more than once.
-const MaxLength = 48 << 20
-
-// ErrMemory: a statement needs more memory than a connection has.
-var ErrMemory = errors.New("out of memory: the statement needs more than the 256 MiB a connection has; select fewer or shorter values")
+// limits are those of a person who types at a replica of their own: what a connection may have in memory, and nothing else that
+// SQLite would not refuse by itself.
+var limits = guard.Limits{
+	Memory: 256 << 20, Length: 48 << 20,
+	SQL: 1 << 30, Columns: 2000, Compound: 500, Depth: 1000, Args: 1000, Program: 250_000_000, Pattern: 50_000, Attached: 10,
+}
 
 // Conn is a connection that survives whatever it is asked. It is used by one goroutine at a time.
 type Conn struct {
@@ -46,50 +47,23 @@ func Open(ctx context.Context, uri string) (*Conn, error) {
 	}
 }
 
-func open(ctx context.Context, uri string) (conn *Conn, err error) {
-	err = guard(func() error {
-		db, err := sqlite3.OpenContext(ctx, uri)
-		if err != nil {
-			return err
-		}
-		db.Limit(sqlite3.LIMIT_LENGTH, MaxLength)
-		conn = &Conn{db: db}
-		return nil
-	})
-	return conn, err
+func open(ctx context.Context, uri string) (*Conn, error) {
+	db, err := guard.Open(ctx, uri, limits)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{db: db}, nil
 }
 
 // Close closes the connection.
-func (c *Conn) Close() error {
-	return guard(c.db.Close)
-}
-
-// guard turns the driver's panic about memory into ErrMemory. Any other panic is a fault of ours and goes on.
-func guard(fn func() error) (err error) {
-	defer func() {
-		switch p := recover(); {
-		case p == nil:
-		case isMemory(p):
-			err = ErrMemory
-			debug.FreeOSMemory() // the connection has just grown to its limit
-		default:
-			panic(p)
-		}
-	}()
-	return fn()
-}
-
-func isMemory(p any) bool {
-	err, ok := p.(error)
-	return ok && strings.HasSuffix(err.Error(), "out of memory")
-}
+func (c *Conn) Close() error { return guard.Close(c.db) }
 
 // explain adds what the driver does not hand over to the error of a statement: why the VFS failed, and that it was the context.
 func (c *Conn) explain(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case ctx.Err() != nil && !errors.Is(err, ErrMemory):
+	case ctx.Err() != nil && !errors.Is(err, guard.ErrMemory):
 		return context.Cause(ctx)
 	}
 	for _, cause := range c.causes() {

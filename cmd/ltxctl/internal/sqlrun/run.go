@@ -11,6 +11,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/render"
+	"github.com/litefs-s3/litefs-s3/guard"
 	"github.com/litefs-s3/litefs-s3/internal/nearest"
 )
 
@@ -20,7 +21,7 @@ func (c *Conn) Run(ctx context.Context, sql string, params Params, out Writer) e
 	defer c.db.SetInterrupt(old)
 	used := map[string]bool{}
 	for rest := sql; rest != ""; {
-		stmt, tail, err := c.prepare(rest)
+		stmt, tail, err := guard.Prepare(c.db, rest)
 		if err != nil {
 			return c.explain(ctx, c.locate(rest, err))
 		}
@@ -28,7 +29,7 @@ func (c *Conn) Run(ctx context.Context, sql string, params Params, out Writer) e
 			break
 		}
 		err = c.runOne(stmt, params, used, out)
-		if err = errors.Join(err, c.finish(stmt, err)); err != nil {
+		if err = errors.Join(err, finish(stmt, err)); err != nil {
 			return c.explain(ctx, err)
 		}
 		rest = tail
@@ -36,20 +37,9 @@ func (c *Conn) Run(ctx context.Context, sql string, params Params, out Writer) e
 	return params.unused(used)
 }
 
-func (c *Conn) prepare(sql string) (stmt *sqlite3.Stmt, tail string, err error) {
-	err = guard(func() error {
-		stmt, tail, err = c.db.Prepare(sql)
-		return err
-	})
-	return stmt, tail, err
-}
-
 // finish closes a statement. After a failed step its error is the same once more.
-func (c *Conn) finish(stmt *sqlite3.Stmt, stepErr error) error {
-	err := guard(stmt.Close)
-	if errors.Is(err, ErrMemory) {
-		err = guard(stmt.Close) // the first close reports the failed step by another panic
-	}
+func finish(stmt *sqlite3.Stmt, stepErr error) error {
+	err := guard.Finalize(stmt)
 	if stepErr != nil {
 		return nil
 	}
@@ -72,16 +62,15 @@ func (c *Conn) runOne(stmt *sqlite3.Stmt, params Params, used map[string]bool, o
 	}
 	row := make([]Value, n)
 	for {
-		more := false
-		err := guard(func() error {
-			if more = stmt.Step(); !more {
-				return stmt.Err()
-			}
-			for i := range row {
-				row[i] = valueOf(stmt, i)
-			}
-			return nil
-		})
+		more, err := guard.Step(stmt)
+		if more {
+			err = guard.Do(func() error {
+				for i := range row {
+					row[i] = valueOf(stmt, i)
+				}
+				return nil
+			})
+		}
 		switch {
 		case err != nil:
 			return errors.Join(err, flush(out, n))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/render"
 	"github.com/litefs-s3/litefs-s3/cmd/ltxctl/internal/sqlrun"
+	"github.com/litefs-s3/litefs-s3/guard"
 )
 
 func open(t *testing.T) *sqlrun.Conn {
@@ -162,7 +163,7 @@ func TestTable_CutsToTheTerminal(t *testing.T) {
 func TestRun_OutOfMemoryIsAnError(t *testing.T) {
 	t.Parallel()
 	conn := open(t)
-	pieces := make([]string, 10) // each below MaxLength
+	pieces := make([]string, 10) // each below the limit for one value
 	for i := range pieces {
 		pieces[i] = "hex(zeroblob(23000000))"
 	}
@@ -170,7 +171,7 @@ func TestRun_OutOfMemoryIsAnError(t *testing.T) {
 	out := sqlrun.NewWriter(&b, render.Screen{}, sqlrun.Options{Format: "csv"})
 	for range 3 {
 		err := conn.Run(t.Context(), "SELECT "+strings.Join(pieces, ", "), nil, out)
-		if !errors.Is(err, sqlrun.ErrMemory) {
+		if !errors.Is(err, guard.ErrMemory) {
 			t.Fatalf("got %v, want ErrMemory", err)
 		}
 		if got := run(t, conn, "SELECT 'alive' AS x", sqlrun.Options{Format: "csv"}); got != "x\nalive\n" {

@@ -44,6 +44,62 @@ func valueOf(stmt *sqlite3.Stmt, i int) Value {
 	return Value{}
 }
 
+// ValueFrom is a value that did not come from a statement here: nil, int64, float64, string or []byte.
+func ValueFrom(value any) Value {
+	switch v := value.(type) {
+	case int64:
+		return Value{Kind: Integer, Int: v}
+	case float64:
+		return Value{Kind: Real, Float: v, Bytes: []byte(realText(v))}
+	case string:
+		return Value{Kind: Text, Bytes: []byte(v)}
+	case []byte:
+		return Value{Kind: Blob, Bytes: v}
+	}
+	return Value{}
+}
+
+// Go is the reverse of ValueFrom.
+func (v Value) Go() any {
+	switch v.Kind {
+	case Integer:
+		return v.Int
+	case Real:
+		return v.Float
+	case Text:
+		return string(v.Bytes)
+	case Blob:
+		return v.Bytes
+	}
+	return nil
+}
+
+// realText writes a real as SQLite does: with 15 digits if that says all, else with 17, and never without a point.
+func realText(x float64) string {
+	switch {
+	case math.IsInf(x, 1):
+		return "Inf"
+	case math.IsInf(x, -1):
+		return "-Inf"
+	}
+	s := strconv.FormatFloat(x, 'g', 15, 64)
+	if back, err := strconv.ParseFloat(s, 64); err != nil || back != x {
+		s = strconv.FormatFloat(x, 'g', 17, 64)
+	}
+	const short = 1e17 // below, large numbers are written without an exponent
+	if strings.Contains(s, "e+") && math.Abs(x) < short {
+		s = strconv.FormatFloat(x, 'f', -1, 64)
+	}
+	mantissa, exponent, scientific := strings.Cut(s, "e")
+	if !strings.Contains(mantissa, ".") {
+		mantissa += ".0"
+	}
+	if scientific {
+		return mantissa + "e" + exponent
+	}
+	return mantissa
+}
+
 // Text is the value as SQLite's own shell writes it; a blob becomes x'…'.
 func (v Value) Text() string {
 	switch v.Kind {
