@@ -51,13 +51,14 @@ SEEDS ?= 2000
 STEPS ?= 150
 FIRST ?= 1
 SEED  ?=
+PROCS ?= $(shell nproc 2>/dev/null || echo 2)
 SIM   := ./integration/sim
 sim:
 ifneq ($(SEED),)
 	$(GO) test -count=1 -v -timeout 60m $(SIM) -run 'TestSim$$' -sim.seed=$(SEED) -sim.steps=$(STEPS) -sim.print -sim.trace=0
 else
 	$(GO) test -c -o $(SIM)/sim.test $(SIM)
-	cd $(SIM) && ./sim.test -test.timeout 2h -test.run 'TestSim$$' -sim.seeds=$(SEEDS) -sim.first=$(FIRST) -sim.steps=$(STEPS) -sim.figures
+	cd $(SIM) && ./sim.test -test.timeout 2h -test.run 'TestSim$$' -sim.seeds=$(SEEDS) -sim.first=$(FIRST) -sim.steps=$(STEPS) -sim.procs=$(PROCS)
 	cd $(SIM) && ./sim.test -test.timeout 2h -test.run 'TestEveryFault$$' -sim.all
 	rm $(SIM)/sim.test
 endif
@@ -65,7 +66,7 @@ endif
 ## crash: processes that are killed and stopped, KILLS times in each test: writer, hydrator, compactors, restores; MinIO itself under a writer and a reader; full disks
 KILLS ?= 300
 crash: servers
-	KILLS=$(KILLS) $(GO) test -count=1 -v -timeout 4h -run 'Kill|StoppedWriter|DiskFull' ./writer ./hydrate ./compact ./restore ./integration
+	KILLS=$(KILLS) .ci/figures $(GO) test -count=1 -v -timeout 4h -run 'Kill|StoppedWriter|DiskFull' ./writer ./hydrate ./compact ./restore ./integration
 
 ## bench: the benchmark suite; prints a table (QUICK=1 for the 100 MB database alone)
 bench: servers
@@ -74,7 +75,7 @@ bench: servers
 ## soak: a writer, a compactor with retention, readers, time travellers and restores at once, for SOAK (default 5m)
 SOAK ?= 5m
 soak: servers
-	$(GO) test -v -count=1 -timeout 0 -run '^TestSoak$$' ./integration -soak $(SOAK)
+	.ci/figures $(GO) test -v -count=1 -timeout 0 -run '^TestSoak$$' ./integration -soak $(SOAK)
 
 ## bench-peers: the same work here, with Litestream's VFS extension, on a plain file and by plain GETs (minutes; gcc for the extension)
 bench-peers: servers
@@ -87,7 +88,7 @@ plots:
 ## load: 64 readers and 8 writers of one database on MinIO, readers that keep a View, a thousand databases, for LOAD (default 2m)
 LOAD ?= 2m
 load: servers
-	$(GO) test -v -count=1 -timeout 0 -run '^TestLoad' ./integration -load $(LOAD)
+	.ci/figures $(GO) test -v -count=1 -timeout 0 -run '^TestLoad' ./integration -load $(LOAD)
 
 ## lint: gofmt, vet, staticcheck
 lint:
@@ -101,12 +102,11 @@ cross:
 	@set -e; for t in js/wasm wasip1/wasm; do echo "build $$t (below vfs)"; GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build $(LOW); done
 	GOOS=wasip1 GOARCH=wasm $(GO) vet ./cmd/litefs-s3-wasi/...
 
-## fuzz: each fuzz target for FUZZTIME
+## fuzz: each fuzz target for FUZZTIME, with FUZZMEM MiB of memory at most
 FUZZTIME ?= 10s
+FUZZMEM  ?= 1024
 fuzz:
-	@set -e; for file in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
-	  for f in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$file); do \
-	    echo "$$(dirname $$file) $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); done; done
+	GO=$(GO) FUZZMEM=$(FUZZMEM) .ci/fuzz $(FUZZTIME)
 
 ## sqlfuzz: made-up SQL here and on a plain file, SEEDS of it from FIRST on
 sqlfuzz:

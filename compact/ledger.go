@@ -58,22 +58,26 @@ const maxSpans = 32
 
 // ledger reads the record. One that is missing or makes no sense is empty.
 func (c *Compactor) ledger(ctx context.Context) (*ledger, error) {
-	l := new(ledger)
 	part, err := c.store.ReadPrefix(ctx, objstore.Ref{Key: ledgerKey}, maxLedger)
 	switch {
 	case errors.Is(err, objstore.ErrNotFound):
 	case err != nil:
 		return nil, fmt.Errorf("record of earlier compactions: %w", err)
-	default:
-		if json.Unmarshal(part.Data, l) != nil {
-			l = new(ledger)
-		}
-		l.etag = part.ETag
+	}
+	l := decodeLedger(part.Data)
+	l.etag = part.ETag
+	return l, nil
+}
+
+func decodeLedger(data []byte) *ledger {
+	l := new(ledger)
+	if len(data) > 0 && json.Unmarshal(data, l) != nil {
+		l = new(ledger)
 	}
 	if l.Levels == nil {
 		l.Levels = map[int]ledgerMark{}
 	}
-	return l, nil
+	return l
 }
 
 // recordAttempts is how often a change is tried while others change the record as well.

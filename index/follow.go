@@ -1,6 +1,7 @@
 package index
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,7 +173,7 @@ func (t *Tracker) follow(ctx context.Context, c *Catalog) error {
 	}
 	switch kin := c.compare(cur, t.landmarks()); {
 	case kin == otherHistory:
-		return t.replace(ctx)
+		return t.replace(ctx, kin)
 	case kin != sameHistory && !c.Complete:
 		return errPartial
 	case kin != sameHistory:
@@ -191,25 +192,24 @@ func (t *Tracker) follow(ctx context.Context, c *Catalog) error {
 			t.suspected = true
 			return fmt.Errorf("listing ends with txid %s although %s was read: %w", c.Max(), cur.TXID, ErrHistoryChanged)
 		}
-		return t.replace(ctx)
+		return t.replace(ctx, kin)
 	}
 	t.suspected = false
 	t.noteKnown(c.Max())
 	t.setLandmarks(c)
 
 	p := newPlanner(c.Files, t.segments.has)
-	gap := p.gap(c.Files)
+	var err error
 	switch {
 	case p.head() > cur.TXID:
-		if err := t.advance(ctx, cur, p); err != nil {
-			return err
-		}
+		err = t.advance(ctx, cur, p)
 	case p.head() == cur.TXID && cur.outdated(c):
-		if err := t.moveTo(ctx, cur, p); err != nil {
-			return err
-		}
+		err = t.moveTo(ctx, cur, p)
 	}
-	return gap
+	if errors.Is(err, ErrHistoryChanged) {
+		return t.replace(ctx, otherHistory)
+	}
+	return cmp.Or(err, p.gap(c.Files))
 }
 
 func (t *Tracker) noteKnown(txid TXID) {
@@ -228,13 +228,16 @@ func (t *Tracker) advance(ctx context.Context, cur *View, p *planner) error {
 	if err != nil {
 		return err
 	}
+	if err := tab.checkFork(cur.table.Load()); err != nil {
+		return err
+	}
 	tab.inherit(cur.table.Load(), cur.TXID)
 	t.publish(newView(tab, cur.History), blobs)
 	return nil
 }
 
-// replace opens the other history that is under the prefix now.
-func (t *Tracker) replace(ctx context.Context) error {
+// replace opens the history that is under the prefix now, and which is not that of the head, or cannot be told to be.
+func (t *Tracker) replace(ctx context.Context, kin kinship) error {
 	old := t.View()
 	h, err := t.openHead(ctx, old.History+1)
 	if err != nil {
@@ -246,6 +249,9 @@ func (t *Tracker) replace(ctx context.Context) error {
 	t.state.Store(&s)
 	t.opts.Log.LogAttrs(ctx, slog.LevelWarn, "replica was replaced by another history; readers go on with it in their next transaction",
 		slog.String("old_txid", old.TXID.String()), slog.String("txid", h.view.TXID.String()))
+	if kin != strangers {
+		t.parted.Store(h.view.History)
+	}
 	t.publish(h.view, h.blobs)
 	t.setLandmarks(h.catalog)
 	return h.gap

@@ -3,6 +3,7 @@ package index
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
@@ -88,12 +89,19 @@ func (c *Catalog) recognise(files []File) (seen, changed bool) {
 }
 
 // sameReplica reports whether the listing is of the history that v belongs to. When none of its files is left, the head,
-// which was followed from one listing to the next, can still prove it, or a file that its own were merged into.
+// which was followed from one listing to the next, can still prove it, or a file that ends as one of its own did.
+//
+// A head of another history proves nothing by itself: it may be the same replica, of which it knew no file any more. Then v speaks for
+// itself. When it can be moved at all there is a file that ends where v does, and that tells, unless one of the two is a snapshot of
+// Litestream's, which is dated otherwise, and the other has lost its place in the write-ahead log.
 func (t *Tracker) sameReplica(ctx context.Context, c *Catalog, v *View) (bool, error) {
 	marks := t.landmarks()
 	head := t.View()
 	if head.History != v.History {
-		return false, nil
+		if v.History < t.parted.Load() {
+			return false, nil
+		}
+		marks, head = nil, v
 	}
 	switch c.compare(v, marks) {
 	case otherHistory:
@@ -110,9 +118,8 @@ func (t *Tracker) sameReplica(ctx context.Context, c *Catalog, v *View) (bool, e
 // mergedTries bounds the headers that merged reads.
 const mergedTries = 4
 
-// merged reports whether the listing has a file that files of v were merged into: one that ends with the same transaction, made in
-// the same millisecond, and leaves a database of the same size. Compaction copies these from its last input. A listing whose files are gone
-// when they are read proves nothing: the error is one that another listing helps against.
+// merged reports whether the listing has a file that files of v were merged into, or from: one that ends with the same transaction. A
+// listing whose files are gone when they are read proves nothing: the error is one that another listing helps against.
 func (t *Tracker) merged(ctx context.Context, c *Catalog, v *View) (bool, error) {
 	segs := v.table.Load().segs
 	tries := 0
@@ -120,7 +127,7 @@ func (t *Tracker) merged(ctx context.Context, c *Catalog, v *View) (bool, error)
 	for i := len(segs) - 1; i >= 0; i-- {
 		for j := range c.Files {
 			f := &c.Files[j]
-			if f.Max != segs[i].file.Max || f.Level == 0 {
+			if f.Max != segs[i].file.Max {
 				continue
 			}
 			if tries++; tries > mergedTries {
@@ -128,7 +135,7 @@ func (t *Tracker) merged(ctx context.Context, c *Catalog, v *View) (bool, error)
 			}
 			h, err := readHeader(ctx, t.store, f)
 			switch {
-			case err == nil && segs[i].mergedInto(f, h):
+			case err == nil && segs[i].endsAs(f, h):
 				return true, nil
 			case replanHelps(err):
 				gone = err
@@ -140,14 +147,40 @@ func (t *Tracker) merged(ctx context.Context, c *Catalog, v *View) (bool, error)
 	return false, gone
 }
 
-// mergedInto reports whether the file f with header h ends with the transaction that s ends with. A snapshot is dated by when it was
-// taken, but says which piece of the write-ahead log it ends in.
-func (s *segment) mergedInto(f *File, h header) bool {
+// endsAs reports whether the file f with header h, which ends with the same TXID as s, ends with the same transaction: one that was made in
+// the same millisecond, and leaves a database of the same size. Compaction copies these from its last input. A snapshot of Litestream's is
+// dated by when it was taken, but says which piece of the write-ahead log it ends in.
+func (s *segment) endsAs(f *File, h header) bool {
 	if h.pageSize != s.pageSize || h.commit != s.commit {
 		return false
 	}
-	if f.Level == SnapshotLevel && h.salt1 != 0 && h.salt1 == s.salt1 && h.salt2 == s.salt2 {
-		return s.walOffset <= h.walOffset && h.walOffset < s.walOffset+s.walSize
+	if (f.Level == SnapshotLevel || s.file.Level == SnapshotLevel) && h.salt1 != 0 && h.salt1 == s.salt1 && h.salt2 == s.salt2 {
+		return h.walOffset == s.walOffset || s.holds(h.walOffset) || h.holds(s.walOffset)
 	}
 	return h.timestamp == s.timestamp
+}
+
+// holds reports whether a file has what lies at off in the write-ahead log.
+func (h *header) holds(off int64) bool { return h.walOffset <= off && off < h.walOffset+h.walSize }
+
+// endsOtherwise reports whether two files that end with the same TXID certainly do not end with the same transaction. Snapshots are left
+// out: they may be dated otherwise.
+func (s *segment) endsOtherwise(other *segment) bool {
+	return s.file.Level != SnapshotLevel && other.file.Level != SnapshotLevel && s.timestamp != other.timestamp
+}
+
+// checkFork returns ErrHistoryChanged when t, whose files were found by a listing that looked like the same history, certainly is of another
+// one than old: a bucket was put back to an earlier state, and somebody has gone on from there. Files of that state are as they
+// were, but one that ends with the same TXID as one of old's ends with another transaction.
+func (t *table) checkFork(old *table) error {
+	i := 0
+	for _, s := range t.segs { // both are in the order of their last TXIDs
+		for i < len(old.segs) && old.segs[i].file.Max < s.file.Max {
+			i++
+		}
+		if i < len(old.segs) && old.segs[i].file.Max == s.file.Max && s.endsOtherwise(old.segs[i]) {
+			return fmt.Errorf("%s ends with another transaction than %s did: %w", s.file, old.segs[i].file, ErrHistoryChanged)
+		}
+	}
+	return nil
 }

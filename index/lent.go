@@ -87,7 +87,7 @@ func (t *Tracker) Distrust(ctx context.Context, v *View) error {
 		t.opts.Log.LogAttrs(ctx, slog.LevelWarn, "stored page tables are wrong; the replica is opened from its files. Write the sidecar again",
 			slog.String("txid", v.TXID.String()))
 		t.segments.forgetLent()
-		return t.replace(ctx)
+		return t.replace(ctx, otherHistory)
 	})
 	return fmt.Errorf("%w, and are not used any more; begin a new transaction: %w", ErrDistrusted, errors.Join(ErrViewExpired, err))
 }

@@ -17,12 +17,16 @@ func (t *Tracker) moveTo(ctx context.Context, v *View, p *planner) error {
 	if err != nil {
 		return err
 	}
+	was := v.table.Load()
+	if err := tab.checkFork(was); err != nil {
+		return err
+	}
 	top := tab.segs[len(tab.segs)-1]
 	if top.pageSize != v.PageSize || top.commit != v.Commit {
 		return fmt.Errorf("%s says %d pages of %d bytes at txid %s, other files said %d of %d: %w",
 			top.file, top.commit, top.pageSize, v.TXID, v.Commit, v.PageSize, ErrCorrupt)
 	}
-	tab.inherit(v.table.Load(), v.TXID)
+	tab.inherit(was, v.TXID)
 	v.table.Store(tab)
 	if t.opts.OnLoad != nil {
 		t.opts.OnLoad(v, blobs)
@@ -75,6 +79,9 @@ func (t *Tracker) rehome(ctx context.Context, v *View, gone *File) (err error) {
 		if errors.As(err, &reach) {
 			return fmt.Errorf("%w: %s is gone, and no other files hold the database at this moment (%w); begin a new transaction",
 				ErrViewExpired, gone, err)
+		}
+		if errors.Is(err, ErrHistoryChanged) {
+			return fmt.Errorf("%w: %s is gone, and %w", ErrViewExpired, gone, err)
 		}
 		if err == nil || !replanHelps(err) {
 			return err

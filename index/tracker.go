@@ -105,6 +105,10 @@ type Tracker struct {
 	// and tell the head's history. Published after the head: whoever needs both reads marks first.
 	marks atomic.Pointer[[]File]
 
+	// parted is the first history that certainly has nothing to do with those before it. Later ones may go on with it: nothing was left
+	// by which the replica could be known again.
+	parted atomic.Uint32
+
 	mu   sync.Mutex
 	news chan struct{} // closed and replaced when the head moves; guarded by mu
 	poke chan struct{} // has room for one

@@ -42,6 +42,17 @@ type child struct {
 
 func startChild(t *testing.T, name, job string) *child {
 	t.Helper()
+	c := newChild(t, name, job)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.kill)
+	return c
+}
+
+// newChild is one that does not run yet.
+func newChild(t *testing.T, name, job string) *child {
+	t.Helper()
 	c := &child{Cmd: exec.Command(os.Args[0])}
 	c.Env = append(os.Environ(), name+"="+job)
 	out, err := c.StdoutPipe()
@@ -51,11 +62,7 @@ func startChild(t *testing.T, name, job string) *child {
 	if c.in, err = c.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
 	c.lines = bufio.NewScanner(out)
-	t.Cleanup(c.kill)
 	return c
 }
 

@@ -15,7 +15,7 @@ type RetryOptions struct {
 	// Attempts is the number of tries, the first one included. Zero means 8; 1 or less than zero means no retries.
 	Attempts int
 	// FirstDelay is the mean pause before the second try; each further one is twice as long, give or take half.
-	// Zero means 50 ms.
+	// Zero means 50 ms; negative means no pauses.
 	FirstDelay time.Duration
 	// MaxDelay bounds a pause. Zero means 2 s.
 	MaxDelay time.Duration
@@ -137,7 +137,7 @@ func moving(size int64) time.Duration {
 
 func (s *retrying) options(op, key string, deadline time.Duration, attempt *int) []backoff.RetryOption {
 	pause := &backoff.ExponentialBackOff{
-		InitialInterval:     s.opts.FirstDelay,
+		InitialInterval:     max(0, s.opts.FirstDelay),
 		RandomizationFactor: 0.5,
 		Multiplier:          2,
 		MaxInterval:         s.opts.MaxDelay,

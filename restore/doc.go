@@ -8,13 +8,14 @@
 // # A restore
 //
 // The database is put together in a temporary file beside the target, <path>.restoring, flushed to disk, and only then given the
-// target's name. On Linux every piece of it goes to disk as soon as it is complete, so that the flush has little left to do. Killed at any instant it leaves the target absent or complete. What it leaves beside, the next restore to the same
-// path removes.
+// target's name. On Linux every piece of it goes to disk as soon as it is complete, so that the flush has little left to do. Killed at any instant it leaves at the target what was there before, or the
+// whole database. What it leaves beside, the next restore to the same path removes.
 //
 // It refuses to write over anything: a database at the path, and also a -wal, -shm or -journal beside it, for
-// SQLite would lay what is in those over the database just restored. [Replace] removes all of them, after the new file is complete
-// on disk and before it gets its name: the old database first, so that it never stands there without its journal. A database that
-// another program has open is not replaced.
+// SQLite would lay what is in those over the database just restored. [Replace] puts the new file, complete on disk, in the place of the old one in one step.
+// Only where a -wal, -shm or -journal is left beside the old one it removes them before: the old database first, so that it never stands there
+// without its journal. Killed in that moment nothing is at the path, and the next restore puts it there. A database that another program has
+// open is not replaced.
 //
 // The file is to the byte what the primary's was at that moment: what an unmodified litestream restore makes of it. Each page is checked
 // to be the one asked for; but the format has no checksum of a single page, so whoever must be sure runs PRAGMA

@@ -303,7 +303,8 @@ func TestFile_EveryFault(t *testing.T) {
 	}
 }
 
-// Whatever is done to files fails: the target is absent or complete, and an old one is whole or gone.
+// Whatever is done to files fails: the target is absent or complete, and an old one is whole until a complete one is there. (Killed restores
+// found that for a moment there was neither.)
 func TestFile_EveryFileFault(t *testing.T) {
 	t.Parallel()
 	r := newReplica(t, newMem(), small)
@@ -331,7 +332,11 @@ func TestFile_EveryFileFault(t *testing.T) {
 			if !errors.Is(err, broken) {
 				t.Errorf("%v, step %d: %v", how, n, err)
 			}
-			if b, err := os.ReadFile(path); err == nil && string(b) != "old" && !bytes.Equal(b, image) {
+			b, err := os.ReadFile(path)
+			switch {
+			case err != nil && how == Replace:
+				t.Errorf("step %d: nothing is there, neither the old one nor the new one: %v", n, err)
+			case err == nil && string(b) != "old" && !bytes.Equal(b, image):
 				t.Errorf("%v, step %d: half a database of %d bytes", how, n, len(b))
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 // tempSuffix is what the name of a database ends with while it is put together.
@@ -198,8 +199,12 @@ func (t *target) rename() error {
 	return os.Rename(temp, t.path)
 }
 
-// clear removes the old database and what belongs to it, the database first: without its journal it would be a broken one.
+// clear removes the old database when something belongs to it that SQLite would lay over the new one, and that, the database first:
+// without its journal it would be a broken one. Else it stays until the new one takes its name, in one step.
 func (t *target) clear() error {
+	if !t.accompanied() {
+		return nil
+	}
 	err := t.step("remove", func() error { return remove(t.path) })
 	for _, suffix := range sidecars {
 		if err == nil {
@@ -210,6 +215,14 @@ func (t *target) clear() error {
 		err = t.step("sync directory", func() error { return syncDir(filepath.Dir(t.path)) })
 	}
 	return err
+}
+
+// accompanied reports whether anything of SQLite's lies beside the old database.
+func (t *target) accompanied() bool {
+	return slices.ContainsFunc(sidecars, func(suffix string) bool {
+		_, err := os.Lstat(t.path + suffix)
+		return !errors.Is(err, fs.ErrNotExist)
+	})
 }
 
 // remove removes a file that need not be there.

@@ -110,19 +110,32 @@ type depthKey struct{}
 // open returns a store on the line.
 func (l *line) open(attempts int) objstore.Store {
 	return objstore.Retry(faultstore.Wrap(l.w.store, l.plan), objstore.RetryOptions{
-		Attempts: attempts, FirstDelay: time.Microsecond, MaxDelay: time.Microsecond, // pauses are random, and a seed is to replay
+		Attempts: attempts, FirstDelay: -1, // pauses are random, and a seed is to replay
 	})
 }
 
+// plan decides what becomes of a request.
 func (l *line) plan(ctx context.Context, c faultstore.Call) faultstore.Action {
 	r, dead := l.next(c)
 	if dead {
 		return faultstore.Action{Mode: faultstore.Refuse, Err: errDied}
 	}
-	time.Sleep(time.Duration(r.IntN(100_000)) * time.Nanosecond) // requests side by side come in an order that replays
-	depth, inStep := ctx.Value(depthKey{}).(int)                 // what runs in the background is left alone
+	a := l.act(ctx, r, c)
+	l.w.journal.add("%s %s %d %s", l.a.name, named(c), a.Mode, a.Delay)
+	return a
+}
+
+// pause gives a request an instant of its own: requests side by side, and those that have waited for the same thing, come in an order
+// that replays. It is long, in nanoseconds, for two of them seldom to choose the same.
+func pause(r *rand.Rand) { time.Sleep(time.Duration(r.IntN(20_000_000))) }
+
+// act lets others act before a request, and decides what becomes of it.
+func (l *line) act(ctx context.Context, r *rand.Rand, c faultstore.Call) faultstore.Action {
+	pause(r)
+	depth, inStep := ctx.Value(depthKey{}).(int) // what runs in the background is left alone
 	if inStep && l.w.mayInterleave(depth) && r.IntN(10) == 0 {
 		l.w.between(ctx, r, depth)
+		pause(r)
 	}
 	if inStep && l.dies() {
 		l.w.note("%s dies at %s %s", l.a.name, c.Op, c.Key)
@@ -142,14 +155,19 @@ func (l *line) next(c faultstore.Call) (r *rand.Rand, dead bool) {
 	if l.step != step || l.seen == nil {
 		l.step, l.seen = step, map[string]int{}
 	}
-	name := c.Op + " " + c.Key
-	if strings.Contains(name, "/probe-") { // the rest of it is random
-		name = c.Op + " probe"
-	}
+	name := named(c)
 	l.seen[name]++
 	h := fnv.New64a()
 	fmt.Fprint(h, l.a.name, " ", step, " ", name, " ", l.seen[name])
 	return rand.New(rand.NewPCG(l.w.seed, h.Sum64())), l.dead
+}
+
+// named is a request's name in every run of a seed.
+func named(c faultstore.Call) string {
+	if strings.Contains(c.Key, "/probe-") { // the rest of it is random
+		return c.Op + " probe"
+	}
+	return c.Op + " " + c.Key
 }
 
 // dies counts down to the death of the process.

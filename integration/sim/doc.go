@@ -26,8 +26,11 @@
 //
 // What a fault may not turn into is index.ErrCorrupt: no fault here damages a byte that the store says is there.
 //
-// What becomes of a request is decided by its name and step, not by its order. Even so two runs of a seed may differ: requests that an
-// operation makes side by side may meet in another order, and records of the commit log hold random numbers. A seed that has failed may pass
-// the next time: run it several times, and keep the story that the failure printed. What a seed has found becomes a test of the
-// package concerned that needs no luck, named TestSim_….
+// # Replaying
+//
+// What becomes of a request is decided by its name and step, not by its order; each request has an instant of its own, random numbers
+// of the programs come from the seed, one goroutine runs at a time, and memory is collected when the world says so. So a seed runs as it ran
+// before, but for one to three of a hundred on a busy machine: the journal's sum, which a failure prints, tells whether it did. If it
+// did not, run it again, and keep the story that the failure printed. What a seed has found becomes a test of the package concerned that
+// needs no luck, named TestSim_….
 package sim

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,13 +184,27 @@ func (s *site) sound(ctx context.Context) error {
 // TestEveryFault lets each request of each operation fail once, in each way. What passes is survived. What does not ends in an
 // error that says what it is. Either way the replica is sound afterwards, and the same operation works.
 func TestEveryFault(t *testing.T) {
+	var faults atomic.Int64
+	t.Cleanup(func() {
+		figures := fmt.Sprintf("%d operations, each in %d ways: %d requests failed once", len(operations), len(failures), faults.Load())
+		if t.Log(figures); *allFaults {
+			fmt.Println(figures)
+		}
+	})
 	for _, op := range operations {
 		t.Run(op.name, func(t *testing.T) {
 			t.Parallel()
 			for k, f := range failures {
 				t.Run(f.name, func(t *testing.T) {
 					n := 0
-					for every := sample(); (n+k)%every != 0 || everyCall(t, op, f, n); n++ {
+					for every := sample(); ; n++ {
+						if (n+k)%every != 0 {
+							continue
+						}
+						if !everyCall(t, op, f, n) {
+							break
+						}
+						faults.Add(1)
 					}
 					if n < op.least {
 						t.Errorf("it made %d requests, and should make %d at least: there was nothing to fail", n, op.least)

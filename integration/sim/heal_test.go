@@ -25,6 +25,7 @@ func (w *world) settle() { synctest.Wait() }
 func (w *world) heal() {
 	w.weather.Store(int64(calm))
 	w.healing.Store(true)
+	w.finish()
 	w.stepNo.Add(1)
 	time.Sleep(5 * time.Minute) // leases expire, whatever the clocks say
 	ctx := context.Background()
@@ -41,6 +42,16 @@ func (w *world) heal() {
 		if w.failed() != nil {
 			return
 		}
+	}
+}
+
+// finish waits for operations that somebody began while a request was about to be made, and who had no time left to wait for it.
+func (w *world) finish() {
+	for _, gate := range w.gates {
+		gate <- struct{}{}
+	}
+	for _, gate := range w.gates {
+		<-gate
 	}
 }
 

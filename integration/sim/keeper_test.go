@@ -86,7 +86,7 @@ func (r *restorer) step(ctx context.Context, rng *rand.Rand) error {
 	src := bulk.Source{Store: store, Mover: tr}
 	switch rng.IntN(4) {
 	case 0:
-		return r.follow(ctx, src, tr, time.Duration(1+rng.IntN(20))*time.Second)
+		return r.follow(ctx, src, tr, time.Duration(500+rng.IntN(20_000))*time.Millisecond+time.Microsecond)
 	case 1:
 		return r.verify(ctx, l)
 	}

@@ -204,6 +204,7 @@ func (n *node) commitOne(ctx context.Context, r *rand.Rand) error {
 		tx.Truncate(size)
 	}
 	snap, err := tx.Commit(ctx, size)
+	breathe() // an upload in the background may take it, or not
 	switch {
 	case snap != nil:
 		n.ack(c)

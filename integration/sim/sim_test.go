@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 )
@@ -14,80 +15,95 @@ var (
 	seeds      = flag.Int("sim.seeds", 20, "run so many seeds")
 	firstSeed  = flag.Uint64("sim.first", 1, "run seeds from this one on")
 	steps      = flag.Int("sim.steps", 150, "steps of each seed before the faults end")
-	figures    = flag.Bool("sim.figures", false, "print the figures without -v, too")
+	processes  = flag.Int("sim.procs", 0, "share the seeds among so many processes, and print the figures without -v, too; 0 is this one")
 	printStory = flag.Bool("sim.print", false, "print what happened, also when all was well")
 	traceLines = flag.Int("sim.trace", 60, "lines of what happened that a failure shows; 0 is all")
 )
 
 // TestSim runs worlds in which everything goes wrong that can. See the package's doc.go.
 func TestSim(t *testing.T) {
-	n := *seeds
+	begin, all, n := time.Now(), new(totals), *seeds
 	if testing.Short() {
 		n = max(n/8, 1)
 	}
-	if *oneSeed != 0 {
-		runSeed(t, *oneSeed, new(totals))
+	switch {
+	case *oneSeed != 0:
+		alone(t)
+		runSeed(t, *oneSeed, all)
+		return
+	case *processes > 0:
+		runProcesses(t, n, all)
+	default:
+		runSeeds(t, n, all)
+	}
+	if isChild() {
+		all.send()
 		return
 	}
-	begin, all := time.Now(), new(totals)
-	t.Cleanup(func() {
-		report := t.Logf
-		if *figures {
-			report = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
-		}
-		report("%d seeds of %d steps in %s: %s", n, *steps, time.Since(begin).Round(time.Second), all)
-	})
+	report := t.Logf
+	if *processes > 0 {
+		report = func(format string, args ...any) { fmt.Printf(format+"\n", args...) }
+	}
+	report("%d seeds of %d steps in %s: %s", n, *steps, time.Since(begin).Round(time.Second), all)
+}
+
+// runSeeds runs n worlds, one after the other.
+func runSeeds(t *testing.T, n int, all *totals) {
+	alone(t)
 	for i := range n {
 		seed := *firstSeed + uint64(i)
-		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-			t.Parallel()
-			runSeed(t, seed, all)
-		})
+		t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { runSeed(t, seed, all) })
 	}
 }
 
-// runSeed runs one world.
-func runSeed(t *testing.T, seed uint64, all *totals) {
+// runSeed runs one world, and returns what stands for all that its bucket was asked.
+func runSeed(t *testing.T, seed uint64, all *totals) (journal uint64) {
+	cryptotest.SetGlobalRandom(t, seed)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, seed)
 		for i := 0; i < *steps && w.failed() == nil; i++ {
 			w.step()
+			if i%8 == 0 {
+				w.collect()
+			}
 		}
 		if w.failed() == nil {
 			w.heal()
 		}
 		w.end()
-		all.add(&w.counts)
+		all.add(w.counts.all())
+		journal = w.journal.Sum()
 		if err := w.failed(); err != nil {
-			t.Fatalf("%v\nreplay: make sim SEED=%d STEPS=%d\n%s", err, seed, *steps, w.story())
+			t.Fatalf("%v\nreplay: make sim SEED=%d STEPS=%d; it is this very world again if its journal is %016x\n%s", err, seed, *steps, journal, w.story())
 		}
 		if *printStory {
-			t.Logf("what happened:\n%s", w.story())
+			t.Logf("what happened:\n%s\njournal %016x", w.story(), journal)
 		}
 	})
+	return journal
 }
 
 // totals are the counts of all seeds.
 type totals struct {
 	mu     sync.Mutex
-	counts [15]int64 // guarded by mu
+	counts [len(countNames)]int64 // guarded by mu
 }
 
-func (a *totals) add(c *counts) {
+func (a *totals) add(counts [len(countNames)]int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i, n := range c.all() {
+	for i, n := range counts {
 		a.counts[i] += n
 	}
 }
 
-var countNames = [15]string{
+var countNames = [...]string{
 	"commits", "that returned", "transactions", "kills", "faults", "reads of a whole View", "Views expired", "travels in time", "restores",
 	"files compacted", "files removed", "logs set aside", "operations between the requests of another", "follows", "times taken for another history",
 }
 
-func (c *counts) all() [15]int64 {
-	return [15]int64{
+func (c *counts) all() [len(countNames)]int64 {
+	return [len(countNames)]int64{
 		c.commits.Load(), c.acked.Load(), c.landed.Load(), c.kills.Load(), c.faults.Load(), c.reads.Load(), c.expired.Load(), c.travels.Load(),
 		c.restores.Load(), c.compactions.Load(), c.deleted.Load(), c.asides.Load(), c.between.Load(), c.follows.Load(), c.taken.Load(),
 	}

@@ -45,6 +45,8 @@ type world struct {
 	mu    sync.Mutex
 	first error    // that was wrong; guarded by mu
 	trace []string // guarded by mu
+
+	journal journal
 }
 
 // counts are what happened, for the figures.
@@ -123,7 +125,7 @@ func (w *world) failed() error {
 
 // note keeps a line of what happened, for the one who looks into a seed.
 func (w *world) note(format string, args ...any) {
-	line := fmt.Sprintf("%s %4d  ", time.Now().UTC().Format("15:04:05.000"), w.stepNo.Load()) + fmt.Sprintf(format, args...)
+	line := fmt.Sprintf("%s %4d  ", time.Now().UTC().Format("15:04:05.000"), w.stepNo.Load()) + strings.ReplaceAll(fmt.Sprintf(format, args...), w.dir, "")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.first == nil {
@@ -170,12 +172,14 @@ func (w *world) run(a *actor, r *rand.Rand, depth int) {
 	ctx, cancel := context.WithTimeout(context.WithValue(context.Background(), depthKey{}, depth), 10*time.Minute)
 	defer cancel()
 	var err error
+	breathe()
 	if a.depth.CompareAndSwap(-1, int64(depth)) {
 		err = a.act(ctx, r)
 		a.depth.Store(-1)
 	} else if a.quick != nil {
 		err = a.quick(ctx, r)
 	}
+	breathe()
 	if err != nil {
 		w.judge(fmt.Errorf("%s: %w", a.name, err))
 	}
@@ -185,21 +189,23 @@ func (w *world) run(a *actor, r *rand.Rand, depth int) {
 func (w *world) judge(err error) {
 	w.note("%v", err)
 	var wrong *wrongError
-	if errors.As(err, &wrong) || errors.Is(err, index.ErrCorrupt) || w.healing.Load() {
+	if errors.As(err, &wrong) || errors.Is(err, index.ErrCorrupt) {
 		w.wrong(err)
 	}
 }
+
+// breathe lets everybody who was woken at this instant come to rest, before anything else happens.
+func breathe() { time.Sleep(time.Nanosecond) }
 
 func (w *world) mayInterleave(depth int) bool { return depth+1 < maxDepth && !w.healing.Load() }
 
 // between lets another actor act while a request of an operation at that depth is about to be made.
 func (w *world) between(ctx context.Context, r *rand.Rand, depth int) {
-	select {
-	case w.gates[depth] <- struct{}{}:
-	case <-ctx.Done():
+	w.gates[depth] <- struct{}{} // not until ctx ends: when both come at once, chance decides
+	defer func() { <-w.gates[depth] }()
+	if ctx.Err() != nil {
 		return
 	}
-	defer func() { <-w.gates[depth] }()
 	w.counts.between.Add(1)
 	for range 1 + r.IntN(3) {
 		w.run(w.actors[r.IntN(len(w.actors))], r, depth+1)

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 
@@ -101,27 +100,11 @@ func (s *Store) path(ctx context.Context, key string) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if err := objstore.ValidateKey(key); err != nil {
-		return "", err
-	}
-	for element := range strings.SplitSeq(key, "/") {
-		if isHidden(element) {
-			return "", fmt.Errorf("%q in it is the name of a temporary file", element)
-		}
-	}
 	layout, err := s.currentLayout()
 	if err != nil {
 		return "", err
 	}
-	name, err := layout.fileName(key)
-	if err != nil {
-		return "", err
-	}
-	local, err := filepath.Localize(name) // refuses what the system would take for something else
-	if err != nil {
-		return "", fmt.Errorf("no file can have this name here: %w", err)
-	}
-	return filepath.Join(s.dir, local), nil
+	return layout.path(s.dir, key)
 }
 
 // fail turns an error of the file system into the error of op on key.

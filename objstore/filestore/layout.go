@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/litefs-s3/litefs-s3/objstore"
 )
 
 // Layout says which file an object is.
@@ -30,6 +32,27 @@ func (l Layout) String() string {
 
 // level matches the first element of the keys of LTX files.
 var level = regexp.MustCompile(`^[0-9a-f]{4}$`)
+
+// path returns the file of a key below dir.
+func (l Layout) path(dir, key string) (string, error) {
+	if err := objstore.ValidateKey(key); err != nil {
+		return "", err
+	}
+	for element := range strings.SplitSeq(key, "/") {
+		if isHidden(element) {
+			return "", fmt.Errorf("%q in it is the name of a temporary file", element)
+		}
+	}
+	name, err := l.fileName(key)
+	if err != nil {
+		return "", err
+	}
+	local, err := filepath.Localize(name) // refuses what the system would take for something else
+	if err != nil {
+		return "", fmt.Errorf("no file can have this name here: %w", err)
+	}
+	return filepath.Join(dir, local), nil
+}
 
 // fileName returns the path of the file of a key relative to the directory, with slashes.
 func (l Layout) fileName(key string) (string, error) {

@@ -113,6 +113,11 @@ func (s *Store) listBucket(ctx context.Context, b *bucket, prefix, startAfter st
 	case len(body) > maxListing:
 		return objstore.Page{}, errNoListing
 	}
+	return b.decode(body, prefix, startAfter)
+}
+
+// decode reads the answer to a request for the keys with prefix after startAfter.
+func (b *bucket) decode(body []byte, prefix, startAfter string) (objstore.Page, error) {
 	var found listing
 	if err := xml.Unmarshal(body, &found); err != nil {
 		return objstore.Page{}, errNoListing

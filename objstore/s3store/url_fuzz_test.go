@@ -1,11 +1,15 @@
 package s3store_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/litefs-s3/litefs-s3/objstore/s3store"
 )
+
+// unknownName is what an error says of a parameter that there is not. Its name is no secret.
+var unknownName = regexp.MustCompile(`unknown parameter "[^"]*"`)
 
 // FuzzParseURL: a URL that is taken has a bucket, and a prefix that stays below it; one that is not says why without its secrets.
 func FuzzParseURL(f *testing.F) {
@@ -18,7 +22,7 @@ func FuzzParseURL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, u string) {
 		cfg, prefix, err := s3store.ParseURL(u)
 		if err != nil {
-			if strings.Contains(err.Error(), "hunter2") {
+			if strings.Contains(unknownName.ReplaceAllString(err.Error(), ""), "hunter2") {
 				t.Fatalf("the error shows a secret: %v", err)
 			}
 			return
