@@ -202,8 +202,8 @@ func (t *Tracker) follow(ctx context.Context, c *Catalog) error {
 	var err error
 	switch {
 	case p.head() > cur.TXID:
-		err = t.advance(ctx, cur, p)
-	case p.head() == cur.TXID && cur.outdated(c):
+		err = t.advance(ctx, cur, c, p)
+	case p.head() == cur.TXID && (cur.outdated(c) || cur.crowded(p)):
 		err = t.moveTo(ctx, cur, p)
 	}
 	if errors.Is(err, ErrHistoryChanged) {
@@ -218,8 +218,12 @@ func (t *Tracker) noteKnown(txid TXID) {
 	t.state.Store(&s)
 }
 
-// advance publishes the View at the end of the plan.
-func (t *Tracker) advance(ctx context.Context, cur *View, p *planner) error {
+// advance publishes the View at the end of the plan. Only what leads there from the head is read, as long as the head rests on files that are there,
+// and not on far more than it has to.
+func (t *Tracker) advance(ctx context.Context, cur *View, c *Catalog, p *planner) error {
+	if chain := t.onward(cur, c, p.head()); chain != nil && !cur.outdated(c) && !cur.crowded(p) {
+		return t.goOn(ctx, cur, chain)
+	}
 	chain, err := p.chain(p.head())
 	if err != nil {
 		return err
@@ -232,6 +236,39 @@ func (t *Tracker) advance(ctx context.Context, cur *View, p *planner) error {
 		return err
 	}
 	tab.inherit(cur.table.Load(), cur.TXID)
+	t.publish(newView(tab, cur.History), blobs)
+	return nil
+}
+
+// onward returns the files that lead from v to the head of a plan, each of which begins where the one before ends; nil when there are none.
+func (t *Tracker) onward(v *View, c *Catalog, head TXID) []*File {
+	chain, err := newPlannerFrom(v.TXID, c.Files, t.segments.has).chain(head)
+	if err != nil {
+		return nil
+	}
+	at := v.TXID
+	for _, f := range chain {
+		if f.Min != at+1 {
+			return nil
+		}
+		at = f.Max
+	}
+	return chain
+}
+
+// goOn publishes the View with more files on top of the head's.
+func (t *Tracker) goOn(ctx context.Context, cur *View, chain []*File) error {
+	segs, blobs, err := t.loadSegments(ctx, chain)
+	if err != nil {
+		return err
+	}
+	if err := samePageSize([]*segment{cur.table.Load().segs[0], segs[0]}); err != nil {
+		return err
+	}
+	tab := cur.table.Load()
+	for _, s := range segs {
+		tab = tab.extend(s)
+	}
 	t.publish(newView(tab, cur.History), blobs)
 	return nil
 }
@@ -257,13 +294,20 @@ func (t *Tracker) replace(ctx context.Context, kin kinship) error {
 	return h.gap
 }
 
-// outdated reports whether v should move to other files: some of its own are gone, or there are too many.
-func (v *View) outdated(c *Catalog) bool {
+// crowded reports whether v rests on many files, of which others have taken the places: then it should move to these before its own go. A View
+// of a replica that nobody compacts has nowhere to move to.
+func (v *View) crowded(p *planner) bool {
 	files := v.Files()
-	if len(files) > maxSegments {
-		return true
+	if len(files) <= maxSegments {
+		return false
 	}
-	for _, f := range files {
+	chain, err := p.chain(p.head())
+	return err == nil && len(chain) <= len(files)/2
+}
+
+// outdated reports whether v has to move to other files: some of its own are gone.
+func (v *View) outdated(c *Catalog) bool {
+	for _, f := range v.Files() {
 		now := c.named(f)
 		if now != nil && now.id() != f.id() || now == nil && c.reaches(f) {
 			return true

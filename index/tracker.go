@@ -71,7 +71,7 @@ const (
 	listAwaited = 3 * time.Second
 	// pollGap is the pause after which a poll lists first: the next L0 file may have come and gone unseen.
 	pollGap = 15 * time.Second
-	// maxSegments is the chain length from which the head moves to merged files although the old ones still are there.
+	// maxSegments is the number of files from which the head moves to a plan of half as many, although its own still are there.
 	maxSegments = 128
 )
 

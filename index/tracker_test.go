@@ -86,6 +86,35 @@ func TestRefresh_ShortensChain(t *testing.T) {
 	agree(t, newWitness(m.store, m), tr, v)
 }
 
+// A chain that nobody shortens is not read again: what lists finds the files that it has and those that came since. Each transaction of a
+// small database holds all of its pages, so that the View forgets the files below.
+func TestRefresh_LongChainIsNotReadAgain(t *testing.T) {
+	t.Parallel()
+	m := newTestModel(t)
+	for range 2 * maxSegments {
+		m.commit(2, 1, 2)
+	}
+	m.commit(20)
+	counts := objstore.NewMetrics(m.store)
+	tr := mustOpen(t, counts)
+	for range 2 * maxSegments {
+		m.commit(20, 3)
+		mustPoll(t, tr)
+	}
+	before := counts.Stats().Gets
+	for range 5 {
+		runtime.GC() // page tables that no View uses are gone
+		m.commit(20, 4, 5)
+		m.commit(20, 5)
+		mustRefresh(t, tr) // finds two files beyond the head
+		mustRefresh(t, tr) // finds the head, on a long chain
+	}
+	if n := counts.Stats().Gets - before; n > 10 {
+		t.Errorf("%d GETs for 10 files", n)
+	}
+	agree(t, newWitness(m.store, m), tr, tr.View())
+}
+
 // Whatever the size of a page of results, listing everything finds everything, and listing for the head finds what the
 // newest plan needs.
 func TestCatalog_Pages(t *testing.T) {
