@@ -12,7 +12,6 @@ import (
 
 	"github.com/litefs-s3/litefs-s3/hydrate"
 	"github.com/litefs-s3/litefs-s3/index"
-	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/pages"
 	"github.com/litefs-s3/litefs-s3/pitr"
 	"github.com/litefs-s3/litefs-s3/vfs"
@@ -266,42 +265,21 @@ func (d *database) fresh(ctx context.Context, t *index.Tracker, first bool) erro
 	return nil
 }
 
-// at returns the View at an instant. Files that are merged meanwhile make it look again.
-func (d *database) at(ctx context.Context, when time.Time) (v *index.View, err error) {
-	return d.past(ctx, func(tl *index.Timeline) (index.TXID, error) { return pitr.Locate(ctx, tl, when) })
-}
-
-func (d *database) atTXID(ctx context.Context, txid index.TXID) (*index.View, error) {
-	if t := d.tracker(); t != nil && t.View().TXID == txid {
-		return t.View(), nil
-	}
-	return d.past(ctx, func(*index.Timeline) (index.TXID, error) { return txid, nil })
-}
-
-func (d *database) past(ctx context.Context, choose func(*index.Timeline) (index.TXID, error)) (v *index.View, err error) {
-	const attempts = 3
+// at returns the View at an instant.
+func (d *database) at(ctx context.Context, when time.Time) (*index.View, error) {
 	t := d.tracker()
 	if t == nil {
 		return nil, errNothingThere
 	}
-	for range attempts {
-		tl, err := t.Timeline(ctx)
-		if err != nil {
-			return nil, err
-		}
-		txid, err := choose(tl)
-		if err == nil {
-			v, err = tl.At(ctx, txid)
-		}
-		if err == nil || !mergedMeanwhile(err) {
-			return v, err
-		}
-	}
-	return nil, err
+	return pitr.ViewAt(ctx, t, when)
 }
 
-func mergedMeanwhile(err error) bool {
-	return errors.Is(err, index.ErrViewExpired) || errors.Is(err, objstore.ErrNotFound) || errors.Is(err, objstore.ErrChanged)
+func (d *database) atTXID(ctx context.Context, txid index.TXID) (*index.View, error) {
+	t := d.tracker()
+	if t == nil {
+		return nil, errNothingThere
+	}
+	return pitr.ViewAtTXID(ctx, t, txid)
 }
 
 // databases are the replicas that are open in this process.

@@ -24,13 +24,14 @@ var layers = [][]string{
 	{"sandbox"},                  // what runs it
 	{""},                         // the root
 	{"prommetrics", "oteltrace"}, // what watches it
+	{"web/"},                     // the same for browsers
 	{"cmd/"},
 }
 
 // homes says which packages alone may import an outside library.
 var homes = map[string][]string{
 	"github.com/aws/":                       {"objstore/s3store"},
-	"github.com/ncruces/go-sqlite3":         {"vfs", "guard", "", "cmd/"},
+	"github.com/ncruces/go-sqlite3":         {"vfs", "guard", "", "web/", "cmd/"},
 	"github.com/hashicorp/golang-lru":       {"pages"},
 	"github.com/superfly/ltx":               {"index", "writer", "writer/", "compact", "compact/", "restore", "verify", "cmd/"},
 	"github.com/pierrec/lz4":                {"index"},

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
+	"github.com/litefs-s3/litefs-s3/objstore/internal/reply"
 	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
 )
 
@@ -67,7 +68,7 @@ func (s *Store) ReadAt(ctx context.Context, ref objstore.Ref, p []byte, off int6
 		return nil
 	}
 	bytesRange := fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)
-	err := s.get(ctx, ref, bytesRange, func(a *wire.Answer) error { return a.ReadAt(p, off) })
+	err := s.get(ctx, ref, bytesRange, func(a *reply.Answer) error { return a.ReadAt(p, off) })
 	if err != nil {
 		return s.fail(ctx, "get", ref.Key, err)
 	}
@@ -76,21 +77,21 @@ func (s *Store) ReadAt(ctx context.Context, ref objstore.Ref, p []byte, off int6
 
 // ReadSuffix implements objstore.RangeReader with one GET, or two if the object is empty.
 func (s *Store) ReadSuffix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
-	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=-%d", n), (*wire.Answer).Suffix)
+	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=-%d", n), (*reply.Answer).Suffix)
 }
 
 // ReadPrefix implements objstore.RangeReader with one GET, or two if the object is empty.
 func (s *Store) ReadPrefix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
-	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=0-%d", n-1), (*wire.Answer).Prefix)
+	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=0-%d", n-1), (*reply.Answer).Prefix)
 }
 
 func (s *Store) readPart(
-	ctx context.Context, ref objstore.Ref, n int64, bytesRange string, read func(*wire.Answer, int64) (objstore.Part, error),
+	ctx context.Context, ref objstore.Ref, n int64, bytesRange string, read func(*reply.Answer, int64) (objstore.Part, error),
 ) (part objstore.Part, err error) {
 	if err := objstore.ValidateSpan(n); err != nil {
 		return objstore.Part{}, &objstore.OpError{Op: "get", Key: ref.Key, Err: err}
 	}
-	take := func(a *wire.Answer) error {
+	take := func(a *reply.Answer) error {
 		part, err = read(a, n)
 		return err
 	}
@@ -106,7 +107,7 @@ func (s *Store) readPart(
 }
 
 // get sends one GET for a range, or for the whole object if it is empty, and hands the answer to take.
-func (s *Store) get(ctx context.Context, ref objstore.Ref, bytesRange string, take func(*wire.Answer) error) error {
+func (s *Store) get(ctx context.Context, ref objstore.Ref, bytesRange string, take func(*reply.Answer) error) error {
 	if err := objstore.ValidateKey(ref.Key); err != nil {
 		return &ownError{err}
 	}
@@ -168,7 +169,7 @@ func escapePath(path string) string {
 // weak is in front of an ETag that two versions may share.
 const weak = "W/"
 
-func answerOf(resp *http.Response) (*wire.Answer, error) {
+func answerOf(resp *http.Response) (*reply.Answer, error) {
 	if encoding := resp.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return nil, fmt.Errorf("the server sends it with Content-Encoding %.20q; switch compression off: %w",
 			encoding, objstore.ErrUnsupported)
@@ -182,7 +183,7 @@ func answerOf(resp *http.Response) (*wire.Answer, error) {
 			resp.StatusCode, contentRange, objstore.ErrTemporary)
 	}
 	etag := strings.ReplaceAll(resp.Header.Get("ETag"), `"`, "")
-	return &wire.Answer{ContentRange: contentRange, Length: resp.ContentLength, ETag: etag, Body: resp.Body}, nil
+	return &reply.Answer{ContentRange: contentRange, Length: resp.ContentLength, ETag: etag, Body: resp.Body}, nil
 }
 
 // Put implements objstore.Putter: it is ErrReadOnly.

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
-	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
+	"github.com/litefs-s3/litefs-s3/objstore/internal/reply"
 )
 
 // maxListing bounds what is read of one page: 1000 keys of 1024 bytes, escaped, and as much around them.
@@ -124,7 +124,7 @@ func (b *bucket) decode(body []byte, prefix, startAfter string) (objstore.Page, 
 	}
 	page, err := found.page(b.prefix)
 	if err == nil {
-		err = wire.CheckPage(page, prefix, startAfter)
+		err = reply.CheckPage(page, prefix, startAfter)
 	}
 	if err != nil {
 		return objstore.Page{}, &ownError{err}
@@ -138,7 +138,7 @@ func (l *listing) page(root string) (objstore.Page, error) {
 	for _, o := range l.Contents {
 		key, ok := strings.CutPrefix(o.Key, root)
 		if !ok {
-			return objstore.Page{}, fmt.Errorf("the listing holds %.100q, not under %q: %w", o.Key, root, wire.ErrUnordered)
+			return objstore.Page{}, fmt.Errorf("the listing holds %.100q, not under %q: %w", o.Key, root, reply.ErrUnordered)
 		}
 		page.Objects = append(page.Objects, objstore.Info{
 			Key: key, Size: o.Size, ETag: strings.Trim(o.ETag, `"`), Modified: o.LastModified,

@@ -14,7 +14,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
+	"github.com/litefs-s3/litefs-s3/objstore/internal/reply"
 )
 
 // Toggle is a setting that has a default of its own.
@@ -163,7 +163,7 @@ func (c Config) validateBucket() error {
 			" s3://bucket/path?endpoint=http://localhost:9000", c.Bucket)
 	case strings.HasSuffix(c.Bucket, "--x-s3"):
 		return fmt.Errorf("bucket %q is an S3 Express directory bucket, which does not list keys in order; use one of"+
-			" another class: %w", c.Bucket, wire.ErrUnordered)
+			" another class: %w", c.Bucket, reply.ErrUnordered)
 	}
 	return nil
 }

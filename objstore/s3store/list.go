@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
-	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
+	"github.com/litefs-s3/litefs-s3/objstore/internal/reply"
 )
 
 // List implements objstore.Lister with one ListObjectsV2.
@@ -30,7 +30,7 @@ func (s *Store) List(ctx context.Context, prefix, startAfter string) (objstore.P
 	for _, o := range out.Contents {
 		page.Objects = append(page.Objects, infoOf(o))
 	}
-	if err := wire.CheckPage(page, prefix, startAfter); err != nil {
+	if err := reply.CheckPage(page, prefix, startAfter); err != nil {
 		return objstore.Page{}, &objstore.OpError{Op: "list", Key: prefix, Err: err}
 	}
 	return page, nil

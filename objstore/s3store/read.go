@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
-	"github.com/litefs-s3/litefs-s3/objstore/internal/wire"
+	"github.com/litefs-s3/litefs-s3/objstore/internal/reply"
 )
 
 // ReadAt implements objstore.RangeReader with one GetObject.
@@ -24,7 +24,7 @@ func (s *Store) ReadAt(ctx context.Context, ref objstore.Ref, p []byte, off int6
 		return nil
 	}
 	bytesRange := fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)
-	err := s.get(ctx, ref, bytesRange, func(a *wire.Answer) error { return a.ReadAt(p, off) })
+	err := s.get(ctx, ref, bytesRange, func(a *reply.Answer) error { return a.ReadAt(p, off) })
 	if err != nil {
 		return s.fail(ctx, "get", ref.Key, err)
 	}
@@ -33,21 +33,21 @@ func (s *Store) ReadAt(ctx context.Context, ref objstore.Ref, p []byte, off int6
 
 // ReadSuffix implements objstore.RangeReader with one GetObject, or two if the object is empty.
 func (s *Store) ReadSuffix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
-	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=-%d", n), (*wire.Answer).Suffix)
+	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=-%d", n), (*reply.Answer).Suffix)
 }
 
 // ReadPrefix implements objstore.RangeReader with one GetObject, or two if the object is empty.
 func (s *Store) ReadPrefix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
-	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=0-%d", n-1), (*wire.Answer).Prefix)
+	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=0-%d", n-1), (*reply.Answer).Prefix)
 }
 
 func (s *Store) readPart(
-	ctx context.Context, ref objstore.Ref, n int64, bytesRange string, read func(*wire.Answer, int64) (objstore.Part, error),
+	ctx context.Context, ref objstore.Ref, n int64, bytesRange string, read func(*reply.Answer, int64) (objstore.Part, error),
 ) (part objstore.Part, err error) {
 	if err := objstore.ValidateSpan(n); err != nil {
 		return objstore.Part{}, &objstore.OpError{Op: "get", Key: ref.Key, Err: err}
 	}
-	take := func(a *wire.Answer) error {
+	take := func(a *reply.Answer) error {
 		part, err = read(a, n)
 		return err
 	}
@@ -62,7 +62,7 @@ func (s *Store) readPart(
 }
 
 // get sends one GetObject for a range, or for the whole object if it is empty, and hands the answer to take.
-func (s *Store) get(ctx context.Context, ref objstore.Ref, bytesRange string, take func(*wire.Answer) error) error {
+func (s *Store) get(ctx context.Context, ref objstore.Ref, bytesRange string, take func(*reply.Answer) error) error {
 	if err := objstore.ValidateKey(ref.Key); err != nil {
 		return &ownError{err}
 	}
@@ -106,12 +106,12 @@ func (s *Store) getInput(ref objstore.Ref, bytesRange string) *s3.GetObjectInput
 	return in
 }
 
-func answerOf(out *s3.GetObjectOutput) *wire.Answer {
+func answerOf(out *s3.GetObjectOutput) *reply.Answer {
 	length := int64(-1)
 	if out.ContentLength != nil {
 		length = *out.ContentLength
 	}
-	return &wire.Answer{
+	return &reply.Answer{
 		ContentRange: aws.ToString(out.ContentRange),
 		Length:       length,
 		ETag:         unquoted(out.ETag),

@@ -1,3 +1,3 @@
-// Package wire is what the backends that speak HTTP share: a transport, a guard against connections on which nothing
-// moves, and the checks that an answer is the range that was asked for.
+// Package wire is what the backends over net/http share: a transport, a guard against connections on which nothing moves, and
+// what to say of a request that died.
 package wire

@@ -1,4 +1,4 @@
-package wire
+package reply
 
 import (
 	"fmt"
