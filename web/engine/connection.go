@@ -8,6 +8,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/litefs-s3/litefs-s3/guard"
 	"github.com/litefs-s3/litefs-s3/vfs"
 )
 
@@ -31,7 +32,7 @@ func (m *Moment) connect(ctx context.Context) (*connection, error) {
 		uri += "&txid=" + m.view.TXID.String()
 	}
 	c := new(connection)
-	err := guarded(func() (err error) {
+	err := guard.Do(func() (err error) {
 		c.Conn, err = sqlite3.OpenContext(sqlite3.WithMaxMemory(ctx, maxMemory), uri)
 		return err
 	})
@@ -69,11 +70,11 @@ var asks = map[string]bool{
 }
 
 // close closes a connection that nobody will use again. An error would be of no use to anyone.
-func (c *connection) close() { _ = guarded(c.Conn.Close) }
+func (c *connection) close() { _ = guard.Do(c.Conn.Close) }
 
 // explain adds what the driver does not hand over to the error of a statement: that it was cancelled, and why the VFS failed.
 func explain(ctx context.Context, conn *connection, err error) error {
-	if err == nil || isMemory(err) {
+	if err == nil || errors.Is(err, guard.ErrMemory) {
 		return err
 	}
 	if ctx.Err() != nil {

@@ -2,11 +2,14 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
+
+	"github.com/litefs-s3/litefs-s3/guard"
 )
 
 // Cursor is a statement that is under way. Next and Close may be called at once.
@@ -50,12 +53,12 @@ func (m *Moment) interruptible(ctx context.Context) context.Context {
 
 func (c *Cursor) prepare(sql string, p Params) error {
 	var tail string
-	err := guarded(func() (err error) {
+	err := guard.Do(func() (err error) {
 		c.stmt, tail, err = c.conn.Prepare(sql)
 		return err
 	})
 	switch {
-	case isMemory(err):
+	case errors.Is(err, guard.ErrMemory):
 		c.conn.spent = true
 		return err
 	case err != nil:
@@ -107,11 +110,11 @@ func (c *Cursor) Next(size int, patience time.Duration) (batch []byte, done bool
 	if c.done {
 		return emptyBatch(), true, nil
 	}
-	err = guarded(func() error {
+	err = guard.Do(func() error {
 		batch, c.done = c.rows(size, patience)
 		return c.stmt.Err()
 	})
-	c.conn.spent = c.conn.spent || isMemory(err)
+	c.conn.spent = c.conn.spent || errors.Is(err, guard.ErrMemory)
 	if err != nil {
 		return nil, false, explain(c.ctx, c.conn, err)
 	}
@@ -146,7 +149,7 @@ func (c *Cursor) Close() {
 		return
 	}
 	conn := c.conn
-	if c.stmt != nil && isMemory(finalize(c.stmt)) {
+	if c.stmt != nil && errors.Is(guard.Finalize(c.stmt), guard.ErrMemory) {
 		c.conn.spent = true
 	}
 	c.conn, c.stmt, c.done = nil, nil, true

@@ -7,6 +7,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/litefs-s3/litefs-s3/guard"
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/fetchstore"
@@ -45,7 +46,7 @@ var codes = []struct {
 }{
 	{context.Canceled, "ABORTED"},
 	{context.DeadlineExceeded, "TIMEOUT"},
-	{ErrMemory, "OUT_OF_MEMORY"},
+	{guard.ErrMemory, "OUT_OF_MEMORY"},
 	{sqlite3.TOOBIG, "TOO_BIG"},
 	{ErrArgument, "ARGUMENT"},
 	{ErrClosed, "CLOSED"},

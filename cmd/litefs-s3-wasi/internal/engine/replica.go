@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"strconv"
@@ -90,34 +89,15 @@ func (r *Replica) choose(ctx context.Context) (*index.View, error) {
 		if err != nil || target.IsLatest() {
 			return nil, err
 		}
-		return r.at(ctx, func(tl *index.Timeline) (index.TXID, error) { return pitr.Locate(ctx, tl, target.At) })
+		return pitr.ViewAt(ctx, r.tracker, target.At)
 	case r.opts.TXID != "" && r.opts.TXID != "latest":
 		n, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(r.opts.TXID), "0x"), 16, 64)
 		if err != nil || n == 0 {
 			return nil, fmt.Errorf("%w: txid %q is not one; it is up to 16 hexadecimal digits, like 000000000000002a, or latest", ErrUsage, r.opts.TXID)
 		}
-		return r.at(ctx, func(*index.Timeline) (index.TXID, error) { return index.TXID(n), nil })
+		return pitr.ViewAtTXID(ctx, r.tracker, index.TXID(n))
 	}
 	return nil, nil
-}
-
-// at returns the View that choose names. Files that are merged meanwhile make it look again.
-func (r *Replica) at(ctx context.Context, choose func(*index.Timeline) (index.TXID, error)) (v *index.View, err error) {
-	const attempts = 3
-	for range attempts {
-		tl, err := r.tracker.Timeline(ctx)
-		if err != nil {
-			return nil, err
-		}
-		txid, err := choose(tl)
-		if err != nil {
-			return nil, err
-		}
-		if v, err = tl.At(ctx, txid); err == nil || !errors.Is(err, index.ErrViewExpired) {
-			return v, err
-		}
-	}
-	return v, err
 }
 
 // View is what a statement that begins now reads. It looks for news when the last look was too long ago, and what it cannot find out is
