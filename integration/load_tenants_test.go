@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/superfly/ltx"
 
 	litefss3 "github.com/litefs-s3/litefs-s3"
 	"github.com/litefs-s3/litefs-s3/index"
@@ -21,6 +24,9 @@ import (
 const (
 	maxFollowed = 400 // transactions
 	kept        = 8   // rows
+	// levelZero is how long single transactions stay. A follower asks for the next one by its name, and lists when its last good look is 15 s ago:
+	// whoever removes them sooner makes followers wait for a listing.
+	levelZero = 20 * time.Second
 )
 
 // tenant is one of many databases of a process.
@@ -39,7 +45,8 @@ func TestLoad_ThousandDatabases(t *testing.T) {
 	p.Exec("CREATE TABLE total(n INTEGER)")
 	p.Exec("INSERT INTO total VALUES (0)")
 	rows := int64(0)
-	grow := func() { // the primary keeps an image of each transaction: not too many, and the database stays small
+	var made []time.Time // of each transaction from the first on
+	grow := func() {     // the primary keeps an image of each transaction: not too many, and the database stays small
 		if rows == maxFollowed {
 			return
 		}
@@ -47,9 +54,14 @@ func TestLoad_ThousandDatabases(t *testing.T) {
 		p.Exec("INSERT INTO t(x) VALUES (randomblob(3000))")
 		p.Exec("DELETE FROM t WHERE id <= ?", rows-kept)
 		p.Exec("UPDATE total SET n = ?", rows)
-		if p.Sync(); p.TXID%16 == 0 {
+		p.Sync()
+		for made = append(made, time.Now()); len(made) < int(p.TXID); {
+			made = append(made, time.Now())
+		}
+		if p.TXID%16 == 0 {
 			p.Compact(1, p.TXID-15, p.TXID)
-			p.Expire(0, p.TXID-16)
+			old, _ := slices.BinarySearchFunc(made, time.Now().Add(-levelZero), time.Time.Compare)
+			p.Expire(0, min(ltx.TXID(old), p.TXID-16))
 		}
 	}
 	grow()
