@@ -1,4 +1,3 @@
-// Command diff shows which rows of a table have changed between two moments of a replica.
 package main
 
 import (

@@ -1,4 +1,3 @@
-// Command http answers questions about a database that somebody else writes, also about its past.
 package main
 
 import (

@@ -1,4 +1,3 @@
-// Command orm is a small shop on GORM, whose database lies in a bucket.
 package main
 
 import (

@@ -1,4 +1,3 @@
-// Command tenants serves one database for each tenant, out of as many replicas.
 package main
 
 import (

@@ -1,4 +1,3 @@
-// Webdemo serves the demo page of web/ with a sample replica that goes on changing: make web-demo.
 package main
 
 import (
