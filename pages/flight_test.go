@@ -162,10 +162,8 @@ func TestFlight_HangsForReal(t *testing.T) {
 	w.spy.hang()
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	began := time.Now()
-	err := w.reader().read(ctx, w.tracker.View(), 77)
-	if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took > time.Second {
-		t.Errorf("after %s: %v", took, err)
+	if err := w.reader().read(ctx, w.tracker.View(), 77); !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
 	}
 }
 

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 
 // leftBehind returns the goroutines of this project that still run, once they have had time to end.
 func leftBehind() (left string) {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		left = ""
 		stacks := make([]byte, 4<<20)
 		for _, stack := range strings.Split(string(stacks[:runtime.Stack(stacks, true)]), "\n\n")[1:] {

