@@ -61,56 +61,28 @@ func (s *Store) CloseIdle() { s.client.CloseIdleConnections() }
 
 // ReadAt implements objstore.RangeReader with one GET.
 func (s *Store) ReadAt(ctx context.Context, ref objstore.Ref, p []byte, off int64) error {
-	if err := objstore.ValidateRange(off, int64(len(p))); err != nil {
-		return &objstore.OpError{Op: "get", Key: ref.Key, Err: err}
-	}
-	if len(p) == 0 {
-		return nil
-	}
-	bytesRange := fmt.Sprintf("bytes=%d-%d", off, off+int64(len(p))-1)
-	err := s.get(ctx, ref, bytesRange, func(a *reply.Answer) error { return a.ReadAt(p, off) })
-	if err != nil {
+	return reply.Get(s.get).ReadAt(ctx, ref, p, off)
+}
+
+// ReadSuffix implements objstore.RangeReader with one GET, or two if the object is empty.
+func (s *Store) ReadSuffix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
+	return reply.Get(s.get).ReadSuffix(ctx, ref, n)
+}
+
+// ReadPrefix implements objstore.RangeReader with one GET, or two if the object is empty.
+func (s *Store) ReadPrefix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
+	return reply.Get(s.get).ReadPrefix(ctx, ref, n)
+}
+
+// get is a reply.Get.
+func (s *Store) get(ctx context.Context, ref objstore.Ref, bytesRange string, take func(*reply.Answer) error) error {
+	if err := s.getOnce(ctx, ref, bytesRange, take); err != nil {
 		return s.fail(ctx, "get", ref.Key, err)
 	}
 	return nil
 }
 
-// ReadSuffix implements objstore.RangeReader with one GET, or two if the object is empty.
-func (s *Store) ReadSuffix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
-	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=-%d", n), (*reply.Answer).Suffix)
-}
-
-// ReadPrefix implements objstore.RangeReader with one GET, or two if the object is empty.
-func (s *Store) ReadPrefix(ctx context.Context, ref objstore.Ref, n int64) (objstore.Part, error) {
-	return s.readPart(ctx, ref, n, fmt.Sprintf("bytes=0-%d", n-1), (*reply.Answer).Prefix)
-}
-
-func (s *Store) readPart(
-	ctx context.Context, ref objstore.Ref, n int64, bytesRange string, read func(*reply.Answer, int64) (objstore.Part, error),
-) (part objstore.Part, err error) {
-	if err := objstore.ValidateSpan(n); err != nil {
-		return objstore.Part{}, &objstore.OpError{Op: "get", Key: ref.Key, Err: err}
-	}
-	take := func(a *reply.Answer) error {
-		part, err = read(a, n)
-		return err
-	}
-	err = s.get(ctx, ref, bytesRange, take)
-	var status *statusError
-	if errors.As(err, &status) && status.code == http.StatusRequestedRangeNotSatisfiable {
-		err = s.get(ctx, ref, "", take) // there is no range of an empty object
-	}
-	if err != nil {
-		return objstore.Part{}, s.fail(ctx, "get", ref.Key, err)
-	}
-	return part, nil
-}
-
-// get sends one GET for a range, or for the whole object if it is empty, and hands the answer to take.
-func (s *Store) get(ctx context.Context, ref objstore.Ref, bytesRange string, take func(*reply.Answer) error) error {
-	if err := objstore.ValidateKey(ref.Key); err != nil {
-		return &ownError{err}
-	}
+func (s *Store) getOnce(ctx context.Context, ref objstore.Ref, bytesRange string, take func(*reply.Answer) error) error {
 	header := make(http.Header)
 	if bytesRange != "" {
 		header.Set("Range", bytesRange)

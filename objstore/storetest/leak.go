@@ -23,7 +23,7 @@ func Main(m *testing.M) {
 
 // leaks gives goroutines that are about to end some time to do so, and returns the stacks of the others.
 func leaks() string {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
 		leaked := suspects()
 		if leaked == "" || time.Now().After(deadline) {
 			return leaked
