@@ -208,34 +208,6 @@ type full struct{}
 
 func (full) WriteAt([]byte, int64) (int, error) { return 0, errFull }
 
-// What lies between wanted frames is fetched along when that saves requests and adds little.
-func TestSurvey_Hole(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		name   string
-		wanted int64
-		holes  map[int]int64 // number by bits of length
-		want   int64
-	}{
-		{"none", 1 << 20, nil, 0},
-		{"a few small ones", 100 << 20, map[int]int64{12: 100}, 4095},
-		{"small and large", 100 << 20, map[int]int64{12: 100, 20: 50}, 4095},
-		{"many that cost a request each", 100 << 20, map[int]int64{12: 5000}, 4095},
-		{"what a sixteenth allows", 100 << 20, map[int]int64{12: 500, 13: 500, 14: 100}, 16383},
-		{"no more than that", 100 << 20, map[int]int64{12: 1500, 13: 700, 14: 200}, 8191},
-		{"never too long a one", 10 << 20, map[int]int64{20: 5000}, 0},
-		{"a small database", 100 << 10, map[int]int64{12: 10}, 0},
-	} {
-		s := &survey{wanted: tc.wanted, files: make([]FileShare, 1)}
-		for bits, n := range tc.holes {
-			s.holes[bits].n, s.holes[bits].bytes = n, n<<(bits-1)
-		}
-		if got := s.hole(); got != tc.want {
-			t.Errorf("%s: got %d, want %d", tc.name, got, tc.want)
-		}
-	}
-}
-
 // A set knows what is in it, at every edge of its words, whoever takes from it.
 func TestPageSet(t *testing.T) {
 	t.Parallel()

@@ -4,10 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"iter"
-	"math/bits"
 	"slices"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/holes"
 )
 
 const (
@@ -15,13 +15,10 @@ const (
 	maxRange = 4 << 20
 	// goodRange is a range that is worth a request. Ranges are not made shorter to keep all workers busy.
 	goodRange = 512 << 10
-	// maxHole is the longest hole that is fetched along: one that costs as much as a request.
-	maxHole = 64<<10 - 1
-	// wasteShare is how much holes may add to what is wanted: one byte in so many.
-	wasteShare = 16
-	// freeRequests is how many requests are made rather than that more is wasted.
-	freeRequests = 64
 )
+
+// between is what may be wasted on holes.
+var between = holes.Policy{Share: 16, Free: 64, Range: goodRange}
 
 // job is one request: a range of a file, from the frame of one page to that of another.
 type job struct {
@@ -84,7 +81,7 @@ type survey struct {
 	wanted int64 // bytes
 	pages  int64
 	files  []FileShare
-	holes  [64]struct{ n, bytes int64 } // of a length of so many bits
+	holes  holes.Holes
 }
 
 // look surveys the wanted pages of a View.
@@ -96,10 +93,8 @@ func look(v *index.View, wanted *pageSet) *survey {
 		for p := range wantedIn(whole, v.Commit, wanted) {
 			share.Pages++
 			share.Bytes += p.Frame.Size
-			if hole := p.Frame.Off - end; end > 0 && hole > 0 {
-				h := &s.holes[bits.Len64(uint64(hole))]
-				h.n++
-				h.bytes += hole
+			if end > 0 {
+				s.holes.Add(p.Frame.Off - end)
 			}
 			end = p.Frame.Off + p.Frame.Size
 		}
@@ -112,27 +107,8 @@ func look(v *index.View, wanted *pageSet) *survey {
 	return s
 }
 
-// hole returns the longest hole to be fetched along. Short ones are, as long as they add little. Beyond that they are only
-// until what is left takes no more than a request for each goodRange, for a database whose changes lie scattered would else take one
-// for every few pages.
-func (s *survey) hole() int64 {
-	requests, waste := int64(len(s.files)), int64(0)
-	for _, h := range s.holes {
-		requests += h.n
-	}
-	longest := int64(0)
-	for i, h := range s.holes[:bits.Len(maxHole)+1] {
-		enough := requests <= freeRequests+s.wanted/goodRange
-		switch {
-		case h.n == 0:
-		case waste+h.bytes > s.wanted/wasteShare && enough:
-			return longest
-		default:
-			longest, waste, requests = int64(1)<<i-1, waste+h.bytes, requests-h.n
-		}
-	}
-	return longest
-}
+// hole returns the longest hole to be fetched along.
+func (s *survey) hole() int64 { return between.Longest(&s.holes, s.wanted, int64(len(s.files))) }
 
 // limit returns how long ranges may be: so that all streams have something to do, but not shorter than what is worth a request.
 func (s *survey) limit() int64 { return min(maxRange, max(goodRange, s.wanted/(2*streams))) }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/integration/primary"
+	"github.com/litefs-s3/litefs-s3/internal/holes"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
 )
@@ -154,7 +155,7 @@ func plain(b *testing.B, store objstore.RangeReader, v *index.View, path string,
 	}
 	all := newBitmap(0).missing(v.Commit)
 	const size = inFlight / streams
-	for j := range plan(v, all, maxHole, func() int64 { return size }, func(uint32) {}) {
+	for j := range plan(v, all, holes.Max, func() int64 { return size }, func(uint32) {}) {
 		jobs <- j
 	}
 	close(jobs)

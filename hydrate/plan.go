@@ -3,10 +3,10 @@ package hydrate
 import (
 	"cmp"
 	"iter"
-	"math/bits"
 	"slices"
 
 	"github.com/litefs-s3/litefs-s3/index"
+	"github.com/litefs-s3/litefs-s3/internal/holes"
 )
 
 const (
@@ -80,20 +80,14 @@ func plan(v *index.View, pgnos iter.Seq[uint32], hole int64, limit func() int64,
 	}
 }
 
-const (
-	// maxHole is the longest hole that is fetched along: one that costs as much as a request.
-	maxHole = 64<<10 - 1
-	// wasteShare is how much holes may add to what is wanted: one byte in so many.
-	wasteShare = 32
-	// freeRequests is how many requests are made rather than that more is wasted.
-	freeRequests = 16
-)
+// between is what may be wasted on holes.
+var between = holes.Policy{Share: 32, Free: 16, Range: goodRange}
 
 // survey is what a plan would have to fetch, and the holes between.
 type survey struct {
 	wanted int64 // bytes
 	files  int
-	holes  [64]struct{ n, bytes int64 } // of a length of so many bits
+	holes  holes.Holes
 }
 
 // look surveys the pages of a View, which come in ascending order.
@@ -107,10 +101,8 @@ func look(v *index.View, pgnos iter.Seq[uint32]) *survey {
 		}
 		s.wanted += p.Frame.Size
 		end, seen := ends[p.Frame.File]
-		if hole := p.Frame.Off - end; seen && hole > 0 {
-			h := &s.holes[bits.Len64(uint64(hole))]
-			h.n++
-			h.bytes += hole
+		if seen {
+			s.holes.Add(p.Frame.Off - end)
 		}
 		ends[p.Frame.File] = p.Frame.Off + p.Frame.Size
 	}
@@ -118,24 +110,5 @@ func look(v *index.View, pgnos iter.Seq[uint32]) *survey {
 	return s
 }
 
-// hole returns the longest hole to be fetched along. Short ones are, as long as they add little. Beyond that they are only
-// until what is left takes no more than a request for each goodRange, for a database whose changes lie scattered would else take one
-// for every few pages.
-func (s *survey) hole() int64 {
-	requests, waste := int64(s.files), int64(0)
-	for _, h := range s.holes {
-		requests += h.n
-	}
-	longest := int64(0)
-	for i, h := range s.holes[:bits.Len(maxHole)] {
-		enough := requests <= freeRequests+s.wanted/goodRange
-		switch {
-		case h.n == 0:
-		case waste+h.bytes > s.wanted/wasteShare && enough:
-			return longest
-		default:
-			longest, waste, requests = int64(1)<<i-1, waste+h.bytes, requests-h.n
-		}
-	}
-	return longest
-}
+// hole returns the longest hole to be fetched along.
+func (s *survey) hole() int64 { return between.Longest(&s.holes, s.wanted, int64(s.files)) }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/litefs-s3/litefs-s3/index"
 	"github.com/litefs-s3/litefs-s3/internal/btree"
+	"github.com/litefs-s3/litefs-s3/internal/holes"
 )
 
 const (
@@ -220,14 +221,14 @@ func (f *forest) follow(c btree.Chain) btree.Chain {
 
 // fetch fetches those of the pages that are absent. What lies between them is kept, so long holes do no harm.
 func (f *forest) fetch(ctx context.Context, pgnos []uint32) error {
-	return f.w.fetch(ctx, f.v, slices.Values(ascending(pgnos)), maxHole)
+	return f.w.fetch(ctx, f.v, slices.Values(ascending(pgnos)), holes.Max)
 }
 
 // requests is how many fetch would make.
 func (f *forest) requests(pgnos []uint32) int {
 	n := 0
 	absent := f.w.c.lacking(f.v, slices.Values(ascending(pgnos)))
-	for range plan(f.v, absent, maxHole, f.w.window.limit, func(uint32) {}) {
+	for range plan(f.v, absent, holes.Max, f.w.window.limit, func(uint32) {}) {
 		n++
 	}
 	return n

@@ -171,7 +171,7 @@ func TestWalk_FetchesNoByteTwice(t *testing.T) {
 			if got > want*tc.percent/100 || twice > want/100 {
 				t.Errorf("%d bytes were fetched, %d of them twice; %d are wanted", got, twice, want)
 			}
-			if gets > 2*freeRequests+want/goodRange {
+			if gets > 2*between.Free+want/goodRange {
 				t.Errorf("%d GETs", gets)
 			}
 			var all int64
@@ -299,43 +299,6 @@ func TestWalk_Bandwidth(t *testing.T) {
 		}
 		must(t, c.Close())
 	})
-}
-
-// Requests are as large as they may be, and holes between wanted pages are skipped when they are worth it.
-func TestSurvey_Hole(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		name   string
-		wanted int64
-		holes  map[int64]int64 // number by length
-		want   int64
-	}{
-		{name: "none", wanted: 1 << 20, want: 0},
-		{name: "a few small ones", wanted: 100 << 20, holes: map[int64]int64{3000: 100}, want: 4095},
-		{name: "small and large", wanted: 100 << 20, holes: map[int64]int64{3000: 100, 1 << 20: 50}, want: 4095},
-		{name: "many that cost a request each", wanted: 100 << 20, holes: map[int64]int64{3000: 5000}, want: 4095},
-		{name: "never too long a one", wanted: 10 << 20, holes: map[int64]int64{1 << 20: 5000}, want: 0},
-		{name: "a small database", wanted: 100 << 10, holes: map[int64]int64{3000: 10}, want: 0},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			s := &survey{wanted: tc.wanted, files: 1}
-			for size, n := range tc.holes {
-				h := &s.holes[bitsLen(size)]
-				h.n, h.bytes = n, n*size
-			}
-			if got := s.hole(); got > tc.want || got < tc.want/2 && tc.want > 0 {
-				t.Errorf("got %d, want %d", got, tc.want)
-			}
-		})
-	}
-}
-
-func bitsLen(n int64) (bits int) {
-	for ; n > 0; n >>= 1 {
-		bits++
-	}
-	return bits
 }
 
 // A database beyond 1 GiB has a page that is never stored. (This one is sparse, and mostly zeros.)
