@@ -11,7 +11,7 @@ CROSS   := linux/arm64 darwin/arm64 darwin/amd64 windows/amd64
 
 all: lint test
 
-## test: everything: unit, conformance, integration with real MinIO and Litestream (whose tests mostly wait, hence 4 at once); then less of it with the race detector
+## test: everything: unit, conformance, integration with real MinIO, Versity Gateway and Litestream (whose tests mostly wait, hence 4 at once); then less of it with the race detector
 test: servers
 	$(GO) test -timeout 20m -parallel 4 $(PKG)
 	$(MAKE) race
@@ -42,7 +42,7 @@ sandbox:
 integration: servers
 	$(GO) test -timeout 20m -parallel 4 ./integration/... ./objstore/s3store/...
 
-## servers: build MinIO, Litestream and (with gcc) its VFS extension once, into the user's cache directory
+## servers: build MinIO, the Versity Gateway, Litestream and (with gcc) its VFS extension once, into the user's cache directory
 servers:
 	$(GO) run ./integration/servers/prebuild -peers
 

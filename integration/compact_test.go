@@ -18,15 +18,14 @@ import (
 	"github.com/litefs-s3/litefs-s3/objstore/s3store"
 )
 
-// openBucket returns the keys below a replica's prefix in MinIO.
-func openBucket(t *testing.T, minio *servers.MinIO, bucket, prefix string) objstore.Store {
+// openBucket returns the keys below a replica's prefix.
+func openBucket(t *testing.T, s3 servers.S3, bucket, prefix string) objstore.Store {
 	t.Helper()
-	minio.SetEnv(t)
-	cfg, prefix, err := s3store.ParseURL(minio.URL(bucket, prefix))
+	cfg, prefix, err := s3store.ParseURL(s3.URL(bucket, prefix))
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.PartSize = 5 << 20
+	cfg.PartSize, cfg.AccessKeyID, cfg.SecretAccessKey = 5<<20, s3.AccessKey, s3.SecretKey
 	store, err := s3store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -73,7 +72,7 @@ func TestCompact_RestoredByLitestream(t *testing.T) {
 	}
 	head := stopDaemon(t, daemon)
 
-	store := openBucket(t, minio, opts.Bucket, opts.Path)
+	store := openBucket(t, minio.S3, opts.Bucket, opts.Path)
 	compacted := newCompactor(t, store, 0)
 	p, err := compacted.Plan(t.Context())
 	if err != nil || p.Deferred == "" {
@@ -200,7 +199,7 @@ func TestCompact_PushIsAdopted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store := openBucket(t, minio, bucket, "pushed/app")
+	store := openBucket(t, minio.S3, bucket, "pushed/app")
 	if _, err := newCompactor(t, store, 0).Push(t.Context(), compact.Image{ReaderAt: bytes.NewReader(image), Size: int64(len(image))}); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +289,7 @@ func TestC3_RepairedForLitestream(t *testing.T) {
 		t.Fatalf("the daemon has merged again, up to %s", merged)
 	}
 	want := counters[below]
-	store := openBucket(t, minio, bucket, "apps/gap")
+	store := openBucket(t, minio.S3, bucket, "apps/gap")
 	missing := index.File{Level: 0, Min: below + 1, Max: below + 1}
 	if err := store.Delete(t.Context(), missing.Key()); err != nil {
 		t.Fatal(err)

@@ -29,13 +29,14 @@ type tool struct {
 
 var tools = map[string]tool{
 	"minio":          {module: "minio", pkg: "github.com/minio/minio", build: buildGo},
+	"versitygw":      {module: "versitygw", pkg: "github.com/versity/versitygw/cmd/versitygw", build: buildGo},
 	"litestream":     {module: "litestream", pkg: "github.com/benbjohnson/litestream/cmd/litestream", build: buildGo},
 	"litestream-vfs": {module: "litestream", pkg: "github.com/benbjohnson/litestream/cmd/litestream-vfs", build: buildExtension},
 	"vfshost":        {module: "vfshost", pkg: ".", build: buildCgo, source: []string{"main.go"}},
 }
 
 // Names lists the servers that the tests need.
-func Names() []string { return []string{"minio", "litestream"} }
+func Names() []string { return []string{"minio", "versitygw", "litestream"} }
 
 // Peers lists what is compared with this project, and needs a compiler for C.
 func Peers() []string { return []string{"litestream-vfs", "vfshost"} }

@@ -1,7 +1,7 @@
-// Package servers builds and runs the real servers that tests and benchmarks work against: MinIO for the bucket and the
-// Litestream daemon that writes a replica into it.
+// Package servers builds and runs the real servers that tests and benchmarks work against: MinIO for the bucket, the Versity S3 Gateway
+// for one of another make, and the Litestream daemon that writes a replica into it.
 //
-// Both are built once with the Go tool chain from the small modules in the folders minio and litestream, which do
+// All are built once with the Go tool chain from the small modules in the folders minio, versitygw and litestream, which do
 // nothing but pin a version, and are kept in the user's cache directory. No Docker, no download but the Go module proxy.
 //
 //	func TestFollow(t *testing.T) {

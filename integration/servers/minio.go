@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// minioStart is how long MinIO may take to answer after its start. It takes well under a second on an idle machine.
-const minioStart = 60 * time.Second
+// storeStart is how long a store may take to answer after its start. It takes well under a second on an idle machine.
+const storeStart = 60 * time.Second
 
 // MinIO is a running MinIO server on loopback with one disk. As an [S3] it is the client to itself.
 type MinIO struct {
@@ -134,7 +134,7 @@ func (m *MinIO) start(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, minioStart)
+	ctx, cancel := context.WithTimeout(ctx, storeStart)
 	defer cancel()
 	if err := proc.poll(ctx, m.answers); err != nil {
 		return errors.Join(err, proc.kill())
@@ -143,14 +143,6 @@ func (m *MinIO) start(ctx context.Context, path string) error {
 	defer m.mu.Unlock()
 	m.proc = proc
 	return nil
-}
-
-// answers returns nil if the server lists its buckets, which it does once it can do everything else.
-func (m *MinIO) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	_, err := m.do(ctx, "GET", "", nil, nil, nil)
-	return err
 }
 
 // Bucket makes a bucket for one test and returns its name. It is removed with the test's end.

@@ -20,7 +20,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
-// Region is the region that MinIO signs for.
+// Region is the region that the stores sign for.
 const Region = "us-east-1"
 
 // S3 is the plainest S3 client: one signed request a call, path style, no retry. Tests look into a bucket with it, or
@@ -49,6 +49,14 @@ type StatusError struct {
 }
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%d %s: %s", e.Status, e.Code, e.Detail) }
+
+// answers returns nil if the server lists its buckets, which it does once it can do everything else.
+func (s S3) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	_, err := s.do(ctx, http.MethodGet, "", nil, nil, nil)
+	return err
+}
 
 // CreateBucket makes a bucket. One that is there already is an error.
 func (s S3) CreateBucket(ctx context.Context, name string) error {
