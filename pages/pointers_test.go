@@ -241,7 +241,11 @@ func TestPointers_Limits(t *testing.T) {
 			s := w.sqlite(g)
 			const credit = 4 << 20
 			w.source.trees.of(table.root).credit.Store(credit)
-			for range 1000 {
+			rounds := 1000
+			if testing.Short() {
+				rounds = 300
+			}
+			for range rounds {
 				first := g.rng.IntN(len(table.leaves) - 10)
 				s.Begin()
 				for i := range 6 { // a scan that always ends when it has begun

@@ -141,10 +141,14 @@ func TestReadPage_EveryMomentThroughOneReader(t *testing.T) {
 // TestReadPage_OtherPageSizes reads databases of the smallest and of the largest pages.
 func TestReadPage_OtherPageSizes(t *testing.T) {
 	t.Parallel()
+	size := uint32(1_500_000)
+	if testing.Short() {
+		size = 700_000
+	}
 	for _, pageSize := range []uint32{512, 1024, 65536} {
 		for _, budget := range []int64{0, 100_000, huge} {
 			r := newReplica(pageSize)
-			n := 1_500_000 / pageSize
+			n := size / pageSize
 			r.commit(n)
 			r.commit(n, 1, 2, 9)
 			w := r.open(t, budget)
