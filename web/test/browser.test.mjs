@@ -139,14 +139,18 @@ describe("time", () => {
         await new Promise((resolve) => setTimeout(resolve, 100));
         seen.add(await ticks());
       }
-      const status = await db.status();
+      let status = await db.status();
+      while (status.polls === 0) { // on a busy machine one poll may find all of that before it ends
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        status = await db.status();
+      }
       await db.close();
-      return { seen: [...seen], from: began.txid, to: status.txid, health: status.health, polls: status.polls, files: status.files.length };
+      return { seen: [...seen], from: began.txid, to: status.txid, health: status.health, files: status.files.length };
     });
     assert.deepEqual(got.seen, got.seen.toSorted((a, b) => a - b));
     assert.ok(got.to > got.from, `${got.from} to ${got.to}`);
     assert.equal(got.health, "ok");
-    assert.ok(got.polls > 0 && got.files > 0);
+    assert.ok(got.files > 0);
   });
 
   test("at() is another moment beside this one", async () => {
