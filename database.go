@@ -157,7 +157,8 @@ func (d *database) state() index.State {
 	if t := d.tracker(); t != nil {
 		return t.State()
 	}
-	return index.State{LastGood: time.Now()}
+	now := time.Now()
+	return index.State{LastGood: now, Certain: now}
 }
 
 func (d *database) pollInterval() time.Duration {
@@ -253,12 +254,12 @@ func (d *database) fresh(ctx context.Context, t *index.Tracker, first bool) erro
 	if first && errors.Is(state.Err, index.ErrGap) {
 		return fmt.Errorf("%w; or open it at the last moment before the gap with txid=%s", state.Err, t.View().TXID)
 	}
-	age := time.Since(state.LastGood)
+	age := state.Lag(time.Now())
 	if d.poll > 0 && age > 2*d.poll {
 		t.Wake()
 	}
 	if d.stale > 0 && age > d.stale {
-		if err := t.Poll(ctx); err != nil {
+		if err := t.Freshen(ctx, d.stale); err != nil {
 			return fmt.Errorf("the last good poll was %s ago, more than stale_after=%s: %w", age.Round(time.Millisecond), d.stale, err)
 		}
 	}

@@ -16,15 +16,23 @@ import (
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
 )
 
-// publicBucket serves a store as a bucket that everybody may list and read. One of its reads never gets an answer.
+// publicBucket serves a store as a bucket that everybody may list and read. One of its reads never gets an answer, and none that comes while it is
+// down.
 type publicBucket struct {
 	store objstore.Store
 	hangs int64 // number of that read, from 1; 0 is none
+	down  atomic.Bool
+	took  atomic.Int64 // requests while it was down
 	reads atomic.Int64
 	left  atomic.Int64 // reads whose client went away
 }
 
 func (b *publicBucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if b.down.Load() {
+		b.took.Add(1)
+		<-r.Context().Done()
+		return
+	}
 	if r.URL.Path == "/" {
 		b.list(w, r)
 		return
@@ -86,5 +94,32 @@ func TestHedging_AnOpenDoesNotWaitForALostAnswer(t *testing.T) {
 	server.Close() // waits for the handler that hangs
 	if s.Requests.HedgeWon < 1 || s.Requests.Hedged < s.Requests.HedgeWon || bucket.left.Load() != 1 {
 		t.Errorf("the server saw %d reads given up: %+v", bucket.left.Load(), s.Requests)
+	}
+}
+
+// A poll that the server has taken and will never answer holds nobody up once the server is back: not for the time limit of the request.
+func TestHedging_AQueryDoesNotWaitForALostPoll(t *testing.T) {
+	t.Parallel()
+	p := primary.New(t, new(memstore.Store), primary.Options{})
+	fill(p, 20)
+	p.Sync()
+	bucket := &publicBucket{store: p.Store}
+	server := httptest.NewServer(bucket)
+	defer server.Close()
+	db := open(t, nil, func(c *litefss3.Config) {
+		c.Store, c.ReplicaURL, c.PollInterval, c.StaleAfter = nil, server.URL+"/app", 20*time.Millisecond, 100*time.Millisecond
+	})
+	p.CheckSame(p.TXID, db)
+	bucket.down.Store(true)
+	for bucket.took.Load() == 0 { // a poll comes
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond) // now a query needs one that ends well
+	p.Exec(`INSERT INTO a(x) VALUES ('new')`)
+	p.Sync()
+	bucket.down.Store(false)
+	p.CheckSame(p.TXID, db)
+	if s := status(t, db); s.Requests.HedgeWon < 1 || s.Following.Failed != 0 {
+		t.Errorf("it has waited for the end of a request: %+v, %d polls failed", s.Requests, s.Following.Failed)
 	}
 }

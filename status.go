@@ -31,6 +31,7 @@ type Status struct {
 		Known     string  `json:"known"`    // newest TXID seen in the bucket
 		Behind    uint64  `json:"behind"`   // TXIDs known but not in the newest View
 		Lag       float64 `json:"lag"`      // seconds since the last good poll; 0 while idle, for who begins to read polls first
+		Certain   float64 `json:"certain"`  // seconds since it was last certain that no transaction's file had come and gone between two polls; 0 while idle
 		DataAge   float64 `json:"data_age"` // seconds since the newest transaction
 		Poll      string  `json:"poll_interval"`
 		Histories uint32  `json:"histories_replaced"`
@@ -67,7 +68,7 @@ type Status struct {
 		Bytes    int64   `json:"bytes_in"`
 		BytesOut int64   `json:"bytes_out"`
 		Waves    int64   `json:"waves"`             // requests that had to wait for another
-		Hedged   int64   `json:"hedged"`            // gets that were late and made a second time; of the two, one is among the errors
+		Hedged   int64   `json:"hedged"`            // gets and lists that were made again because they were late; of the two, one is among the errors
 		HedgeWon int64   `json:"hedges_won"`        // of them, those whose second one came first
 		Dollars  float64 `json:"estimated_dollars"` // by the prices of AWS S3 Standard, us-east-1; transfer not counted
 	} `json:"requests"`
@@ -213,7 +214,8 @@ func (d *database) position(s *Status, p vfs.Position) {
 
 func (d *database) following(s *Status, state index.State, now time.Time) {
 	if !state.Asleep {
-		s.Following.Lag = now.Sub(state.LastGood).Seconds()
+		s.Following.Lag = state.Lag(now).Seconds()
+		s.Following.Certain = state.Uncertain(now).Seconds()
 	}
 	s.Following.Poll, s.Following.Histories = d.pollInterval().String(), state.Histories
 	s.Following.Polls, s.Following.Failed, s.Following.Corrupt = d.polls.Load(), d.pollsFailed.Load(), d.corrupted.Load()
@@ -240,7 +242,7 @@ func (d *database) health(state index.State, now time.Time) string {
 		return "unreachable"
 	case state.Asleep:
 		return "idle"
-	case d.poll > 0 && now.Sub(state.LastGood) > max(10*d.pollInterval(), 30*time.Second):
+	case d.poll > 0 && state.Lag(now) > max(10*d.pollInterval(), 30*time.Second):
 		return "stale"
 	}
 	return "ok"

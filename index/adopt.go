@@ -42,6 +42,7 @@ func (t *Tracker) Adopt(ctx context.Context, f File, body io.ReaderAt) (*View, e
 	v := newView(cur.table.Load().extend(l.seg), cur.History)
 	t.noteKnown(v.TXID)
 	t.adopted = time.Now()
+	t.certain = t.adopted
 	t.publish(v, wholeBody(body, &f, l.blobs))
 	return v, nil
 }

@@ -25,6 +25,20 @@ func (t *Tracker) Poll(ctx context.Context) error {
 	return t.asMover(ctx, func() error { return t.look(ctx) })
 }
 
+// Freshen is Poll for who is content with a good poll that had begun no longer than age before he came, or later: of many who come at once
+// one polls.
+func (t *Tracker) Freshen(ctx context.Context, age time.Duration) error {
+	came := time.Now()
+	if err := t.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer t.giveTurn()
+	if t.State().Err == nil && elapsed(t.polled, came) <= age {
+		return nil
+	}
+	return t.noted(ctx, func() error { return t.look(ctx) })
+}
+
 func (t *Tracker) look(ctx context.Context) error {
 	if t.mustList || t.listingDue(time.Now()) {
 		return t.relist(ctx)
@@ -78,16 +92,17 @@ func (t *Tracker) takeTurn(ctx context.Context) error {
 
 func (t *Tracker) giveTurn() { <-t.turn }
 
-// noted runs fn and keeps how it ended for State. The caller has the turn.
+// noted runs fn and keeps how it ended for State. The caller has the turn. What fn has found was so when it began: its end may be long after
+// that, when the store hung, or the process was stopped between asking and hearing the answer.
 func (t *Tracker) noted(ctx context.Context, fn func() error) error {
+	began := time.Now()
 	err := fn()
 	s := t.State()
 	s.Err = err
-	s.LastList = t.listed
+	s.LastList, s.Certain = t.listed, t.certain
 	s.Known = max(s.Known, t.View().TXID)
 	if err == nil {
-		s.LastGood = time.Now()
-		t.polled = s.LastGood
+		s.LastGood, t.polled = began, began
 	} else if ctx.Err() != nil {
 		return err // cancelled: says nothing about the replica
 	}
@@ -96,11 +111,21 @@ func (t *Tracker) noted(ctx context.Context, fn func() error) error {
 }
 
 func (t *Tracker) listingDue(now time.Time) bool {
-	every := listIdle
-	if t.View().TXID != t.listedTXID {
-		every = listBusy
+	pause := elapsed(t.polled, now)
+	return elapsed(t.listed, now) >= t.listEvery(pause) || pause >= max(pollGap, (restFactor+2)*t.PollInterval()) || t.awaitedInVain(now)
+}
+
+// listEvery is the longest time between listings for who polls with such pauses.
+func (t *Tracker) listEvery(pause time.Duration) time.Duration {
+	switch head := t.View().TXID; {
+	case head != t.listedTXID:
+		return listBusy
+	case head != t.alone:
+		return listIdle
+	case pause < restPause:
+		return listAlone
 	}
-	return elapsed(t.listed, now) >= every || elapsed(t.polled, now) >= max(pollGap, 4*t.PollInterval()) || t.awaitedInVain(now)
+	return listAloneRested
 }
 
 // elapsed is the time from one moment to a later one. By the wall clock a machine that slept notices; by the other one clocks that were put
@@ -120,10 +145,10 @@ func (t *Tracker) awaitedInVain(now time.Time) bool {
 // pollNext asks for the file of the next TXID, and the one after while they come.
 func (t *Tracker) pollNext(ctx context.Context) error {
 	for range burst {
-		cur := t.View()
+		cur, began := t.View(), time.Now()
 		l, err := loadNext(ctx, t.store, cur.TXID+1)
 		if errors.Is(err, objstore.ErrNotFound) {
-			return nil // no news
+			return t.makeCertain(ctx) // no news
 		}
 		if err != nil {
 			return err
@@ -136,7 +161,7 @@ func (t *Tracker) pollNext(ctx context.Context) error {
 			return t.relist(ctx)
 		}
 		t.segments.put(l.seg)
-		t.met = time.Now()
+		t.met, t.certain = began, began
 		t.publish(newView(cur.table.Load().extend(l.seg), cur.History), l.blobs)
 	}
 	return t.relist(ctx)
@@ -144,6 +169,7 @@ func (t *Tracker) pollNext(ctx context.Context) error {
 
 // relist lists the replica and brings the head to what it shows.
 func (t *Tracker) relist(ctx context.Context) (err error) {
+	var at time.Time // of the listing
 	first := 0
 	if errors.Is(t.State().Err, ErrGap) {
 		first = gapAttempts // a gap that is believed costs one listing a poll
@@ -153,6 +179,7 @@ func (t *Tracker) relist(ctx context.Context) (err error) {
 		if lerr != nil {
 			return lerr
 		}
+		at = c.At
 		err = t.follow(ctx, c)
 		if err == nil || !replanHelps(err) || errors.Is(err, ErrGap) && attempt >= gapAttempts {
 			break
@@ -160,7 +187,7 @@ func (t *Tracker) relist(ctx context.Context) (err error) {
 	}
 	t.mustList = err != nil
 	if err == nil {
-		t.listed, t.listedTXID = time.Now(), t.View().TXID
+		t.listed, t.certain, t.listedTXID = at, at, t.View().TXID
 	}
 	return err
 }

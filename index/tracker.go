@@ -66,10 +66,17 @@ const (
 	// predicted key finds news; a listing finds merged files to move to before the old ones go, and replicas replaced.
 	listBusy = time.Minute
 	listIdle = 5 * time.Minute
+	// listAlone and listAloneRested are the same while the writer does not write and the head's own L0 file is not there to tell that nothing
+	// has come and gone unseen: as often as a follower's dollar a month allows, while polls are many and when there is a restPause
+	// between them.
+	listAlone       = 3 * time.Minute
+	listAloneRested = time.Minute
+	restPause       = 2 * time.Second
 	// listAwaited is how long somebody waits for a TXID, and nothing comes, until a poll lists: its file may have come and been merged
 	// away unseen. Most waits are over before: a writer puts a file each second.
 	listAwaited = 3 * time.Second
-	// pollGap is the pause after which a poll lists first: the next L0 file may have come and gone unseen.
+	// pollGap is the pause after which a poll lists first, unless it is one that the poll interval brings about: the next L0 file may have
+	// come and gone unseen.
 	pollGap = 15 * time.Second
 	// maxSegments is the number of files from which the head moves to a plan of half as many, although its own still are there.
 	maxSegments = 128
@@ -93,9 +100,11 @@ type Tracker struct {
 	// What follows is the head mover's; it has turn.
 	listed     time.Time // last listing
 	listedTXID TXID      // head after it
-	polled     time.Time // last poll that ended well
+	polled     time.Time // begin of the last poll that ended well
 	met        time.Time // last file that came by its name
 	adopted    time.Time // last file that this process has put
+	certain    time.Time // as of then nothing had come and gone unseen
+	alone      TXID      // head whose own L0 file is not there
 	mustList   bool      // the next poll has to list
 	suspected  bool      // the last listing showed less than is known
 
@@ -116,13 +125,21 @@ type Tracker struct {
 
 // State is how well a Tracker follows.
 type State struct {
-	LastGood  time.Time // end of the last poll that found the head or that there is no news
+	LastGood  time.Time // begin of the last poll that found the head or that there is no news under the next name
 	LastList  time.Time
-	Known     TXID   // the highest TXID any file was seen to hold
-	Histories uint32 // how often the replica was replaced
-	Err       error  // why the last poll did not end well; nil when it did
-	Asleep    bool   // nobody needs news, and nobody polls: see Tracker.Rouse
+	Certain   time.Time // as of then no file had come and gone between two polls, after which there is no news under the next name for ever
+	Known     TXID      // the highest TXID any file was seen to hold
+	Histories uint32    // how often the replica was replaced
+	Err       error     // why the last poll did not end well; nil when it did
+	Asleep    bool      // nobody needs news, and nobody polls: see Tracker.Rouse
 }
+
+// Lag is how long before now the last good poll began. The time that a machine slept counts.
+func (s State) Lag(now time.Time) time.Duration { return elapsed(s.LastGood, now) }
+
+// Uncertain is how long before now it was last certain that no file had come and gone between two polls. The time that a machine
+// slept counts.
+func (s State) Uncertain(now time.Time) time.Duration { return elapsed(s.Certain, now) }
 
 // Open lists the replica, loads the page table of its newest state, and returns a Tracker on it. It starts nothing: Run
 // follows. When files are missing in the middle, the Tracker stands before the gap and State says so: what lies before
@@ -138,9 +155,9 @@ func Open(ctx context.Context, store Reader, opts Options) (*Tracker, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	t.listed, t.listedTXID, t.polled, t.mustList = now, h.view.TXID, now, h.gap != nil
-	t.state.Store(&State{LastGood: now, LastList: now, Known: h.catalog.Max(), Err: h.gap})
+	at := h.catalog.At
+	t.listed, t.listedTXID, t.polled, t.certain, t.mustList = at, h.view.TXID, at, at, h.gap != nil
+	t.state.Store(&State{LastGood: at, LastList: at, Certain: at, Known: h.catalog.Max(), Err: h.gap})
 	t.publish(h.view, h.blobs)
 	t.setLandmarks(h.catalog)
 	return t, nil

@@ -15,12 +15,16 @@ type HedgeOptions struct {
 	// MinDelay is the least time a request has before a second one is made: a store that answers sooner than that needs no
 	// help. Zero means 20 ms.
 	MinDelay time.Duration
+	// Again is the time between requests for the beginning of an object, or for a listing, while a store hangs. Zero means one
+	// second.
+	Again time.Duration
 }
 
 func (o HedgeOptions) withDefaults() HedgeOptions {
 	o.Share = orDefault(o.Share, 0.02)
 	o.Burst = orDefault(o.Burst, 4)
 	o.MinDelay = orDefault(o.MinDelay, 20*time.Millisecond)
+	o.Again = orDefault(o.Again, time.Second)
 	return o
 }
 
@@ -28,35 +32,46 @@ func (o HedgeOptions) withDefaults() HedgeOptions {
 // a second copy of them makes it longer.
 const hedgeLimit = 4 << 20
 
-// Hedged is a view of a store that asks once more for a range when the answer is late.
+// lookLimit is the longest beginning of an object that is a look for news, in bytes. What is longer is asked for once: it may take
+// seconds because of what comes, and to ask again makes them more.
+const lookLimit = 1 << 20
+
+// Hedged is a view of a store that asks once more when an answer is late.
 //
 // Now and then a request takes ten times as long as its neighbours, and a query that needs fifty of them waits for the
-// slowest. What is late is learnt from the store: longer than 19 of 20 ranges of about that length have taken of late, and
-// twice as long as the middle one, before which a second request could hardly come first. The first of the two that brings
-// the bytes wins, and the other one is cancelled. An error of the first is its answer; it is [Retry] that asks again then.
+// slowest. What is late is learnt from the store: longer than 19 of 20 requests of that kind have taken of late, and
+// twice as long as the middle one, before which a second request could hardly come first. Kinds are ranges of about the
+// same length, beginnings of objects, and listings. The first of the two that brings an answer wins, and the other one is
+// cancelled. That there is no such object is an answer. Another error of the first is its answer, too; it is [Retry] that
+// asks again then.
 //
-// Reads of ranges are hedged, and nothing else: a put that is made twice may be two. Put it around [Metrics], so that second
-// requests are counted as what they are, and inside of a [Limiter], so that waiting for a slot is not taken for a slow
-// store. The limit is exceeded by no more than Burst then.
+// A store that hangs takes requests and answers none, and those that it took it will never answer. So the beginning of an
+// object and a listing, which is how a follower looks for news, are asked for again each second while no answer comes,
+// whatever the budget: no more often than a follower asks a store that answers. When the store is back, it is found out
+// within that second. Ranges are not: what they bring is long, and asked for by many at once.
+//
+// Puts and deletes go through: a put that is made twice may be two. Put it around [Metrics], so that second requests are
+// counted as what they are, and inside of a [Limiter], so that waiting for a slot is not taken for a slow store. The limit
+// is exceeded by no more than Burst then, and by four for each look for news while the store hangs.
 type Hedged struct {
-	Store // what is not a range goes through
+	Store // what is not hedged goes through
 
 	opts HedgeOptions
 
 	mu      sync.Mutex
-	classes [sizeClasses]latencies // guarded by mu: how long ranges took, by length
-	tokens  float64                // guarded by mu: second requests that may be made now
-	stats   HedgeStats             // guarded by mu
+	classes [latencyClasses]latencies // guarded by mu: how long requests took, by kind
+	tokens  float64                   // guarded by mu: second requests that may be made now
+	stats   HedgeStats                // guarded by mu
 }
 
 var _ Store = (*Hedged)(nil)
 
 // HedgeStats are the counts of a [Hedged] at one moment.
 type HedgeStats struct {
-	Reads   int64 // of ranges that could have been hedged
-	Seconds int64 // second requests
+	Reads   int64 // requests that could have been hedged
+	Seconds int64 // second requests, and further ones while the store hangs
 	Won     int64 // of them, those that came first
-	Denied  int64 // late reads for which there was no budget
+	Denied  int64 // late requests for which there was no budget
 }
 
 // Hedge returns a view of store that hedges, and has learnt nothing yet.
@@ -72,94 +87,55 @@ func (h *Hedged) Stats() HedgeStats {
 	return h.stats
 }
 
-// ReadAt implements RangeReader. When it returns, both requests have ended.
+// ReadAt implements RangeReader. When it returns, all requests have ended.
 func (h *Hedged) ReadAt(ctx context.Context, ref Ref, p []byte, off int64) error {
 	if len(p) == 0 || len(p) > hedgeLimit {
 		return h.Store.ReadAt(ctx, ref, p, off)
 	}
-	h.begin()
-	first, cancelFirst := context.WithCancel(ctx)
-	defer cancelFirst()
-	second, cancelSecond := context.WithCancel(ctx)
-	defer cancelSecond()
-	start := time.Now()
-	spare := make(chan []byte, 1)
-	go func() {
-		data := h.readLate(second, ref, len(p), off, start)
-		if data != nil {
-			cancelFirst()
-		}
-		spare <- data
-	}()
-	err := h.Store.ReadAt(first, ref, p, off)
-	took := time.Since(start)
-	cancelSecond()
-	data := <-spare // from here on nobody writes to p
-	if err != nil && data != nil && ctx.Err() == nil {
-		copy(p, data)
-		h.won()
-		err = nil
+	into := func(p []byte) asking[[]byte] {
+		return func(ctx context.Context) ([]byte, error) { return p, h.Store.ReadAt(ctx, ref, p, off) }
 	}
-	if err == nil {
-		h.learn(len(p), took) // of a first that lost, this is the least that it would have taken
+	data, err := hedged(ctx, h, sizeClass(len(p)), into(p), func(ctx context.Context) ([]byte, error) {
+		return into(make([]byte, len(p)))(ctx)
+	})
+	if err == nil && &data[0] != &p[0] { // nobody writes to p any more
+		copy(p, data)
 	}
 	return err
 }
 
-// readLate makes the second request if the first one is late and the budget allows. It returns the bytes, or nil without
-// any.
-func (h *Hedged) readLate(ctx context.Context, ref Ref, n int, off int64, start time.Time) []byte {
-	if !h.untilLate(ctx, n, start) || !h.spend() {
-		return nil
+// ReadPrefix implements RangeReader. When it returns, all requests have ended.
+func (h *Hedged) ReadPrefix(ctx context.Context, ref Ref, n int64) (Part, error) {
+	if n > lookLimit {
+		return h.Store.ReadPrefix(ctx, ref, n)
 	}
-	data := make([]byte, n)
-	if err := h.Store.ReadAt(ctx, ref, data, off); err != nil {
-		return nil // the first one goes on
-	}
-	return data
+	ask := func(ctx context.Context) (Part, error) { return h.Store.ReadPrefix(ctx, ref, n) }
+	return hedged(ctx, h, prefixClass, ask, ask)
 }
 
-// untilLate waits until a request that began at start is late, and reports whether it got so far before ctx ended. What is
-// late may become known while it waits, from requests that began at the same time.
-func (h *Hedged) untilLate(ctx context.Context, n int, start time.Time) bool {
-	timer := time.NewTimer(h.opts.MinDelay)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return false
-		}
-		late, ok := h.late(n)
-		if !ok {
-			timer.Reset(h.opts.MinDelay)
-			continue
-		}
-		left := late - time.Since(start)
-		if left <= 0 {
-			return ctx.Err() == nil
-		}
-		timer.Reset(left)
-	}
+// List implements Lister. When it returns, all requests have ended.
+func (h *Hedged) List(ctx context.Context, prefix, startAfter string) (Page, error) {
+	ask := func(ctx context.Context) (Page, error) { return h.Store.List(ctx, prefix, startAfter) }
+	return hedged(ctx, h, listClass, ask, ask)
 }
 
-// late is the time after which a read of n bytes is late. ok is false while too little is known.
-func (h *Hedged) late(n int) (_ time.Duration, ok bool) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	l := &h.classes[sizeClass(n)]
-	if l.total < enoughLatencies {
-		return 0, false
-	}
-	return max(l.quantile(0.95), 2*l.quantile(0.5), h.opts.MinDelay), true
-}
-
-// begin counts a read, which earns a share of a second request.
+// begin counts a request, which earns a share of a second one.
 func (h *Hedged) begin() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Reads++
 	h.tokens = min(h.tokens+h.opts.Share, float64(h.opts.Burst))
+}
+
+// late is the time after which a request is late. ok is false while too little is known.
+func (h *Hedged) late(class int) (_ time.Duration, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	l := &h.classes[class]
+	if l.total < enoughLatencies {
+		return 0, false
+	}
+	return max(l.quantile(0.95), 2*l.quantile(0.5), h.opts.MinDelay), true
 }
 
 // spend takes a second request out of the budget.
@@ -175,14 +151,22 @@ func (h *Hedged) spend() bool {
 	return true
 }
 
+// overspend counts a further request, which takes what is left of the budget, and more.
+func (h *Hedged) overspend() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tokens = max(h.tokens-1, 0)
+	h.stats.Seconds++
+}
+
 func (h *Hedged) won() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.stats.Won++
 }
 
-func (h *Hedged) learn(n int, took time.Duration) {
+func (h *Hedged) learn(class int, took time.Duration) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.classes[sizeClass(n)].add(took)
+	h.classes[class].add(took)
 }

@@ -6,11 +6,15 @@ import (
 )
 
 const (
-	// sizeClasses is the number of lengths of reads that are told apart: up to 64 KiB, 512 KiB, and more.
+	// sizeClasses is the number of lengths of ranges that are told apart: up to 64 KiB, 512 KiB, and more.
 	sizeClasses = 3
-	// enoughLatencies is how many reads have to be known before they say anything.
+	// prefixClass and listClass are what is told apart from them: beginnings of objects, most of them of some that are not there, and listings.
+	prefixClass    = sizeClasses
+	listClass      = sizeClasses + 1
+	latencyClasses = sizeClasses + 2
+	// enoughLatencies is how many requests have to be known before they say anything.
 	enoughLatencies = 16
-	// keptLatencies is about how many reads back the past counts.
+	// keptLatencies is about how many requests back the past counts.
 	keptLatencies = 512
 	// latencyUnit is the width of the lowest bucket.
 	latencyUnit = 256 * time.Microsecond

@@ -206,8 +206,9 @@ func TestCollector_FollowerThatStandsStill(t *testing.T) {
 	s.atLeast(t, 1, "polls_failed_total", r)
 	lag, _ := s.value("lag_seconds", r)
 	age, _ := s.value("data_age_seconds", r)
-	if lag <= 0 || age <= 0 || lag == age {
-		t.Errorf("lag %v, data age %v", lag, age)
+	certain, _ := s.value("certain_seconds", r)
+	if lag <= 0 || age <= 0 || lag == age || certain < lag {
+		t.Errorf("lag %v, data age %v, certain %v", lag, age, certain)
 	}
 }
 

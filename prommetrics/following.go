@@ -14,6 +14,8 @@ var following = []family{
 	{describe("health", "1 for the word that says how well the replica is followed, 0 for the others.", "health"), prometheus.GaugeValue,
 		func(s *sample, emit emit) { oneOf(healths, s.Health, emit) }},
 	gauge("lag_seconds", "Time since the last poll that went well; 0 while nobody reads and so nobody polls.", func(s *sample) float64 { return s.Following.Lag }),
+	gauge("certain_seconds", "Time since it was last certain that no transaction had come and gone between two polls; 0 while nobody polls.",
+		func(s *sample) float64 { return s.Following.Certain }),
 	gauge("data_age_seconds", "Age of the newest transaction that can be read, by the writer's clock. It grows too when nobody writes.",
 		func(s *sample) float64 { return s.Following.DataAge }),
 	gauge("behind_transactions", "Transactions that are known to be in the bucket and cannot be read here yet.",

@@ -18,7 +18,7 @@ var requests = []family{
 	counter("received_bytes_total", "Bytes of objects that were read.", func(s *sample) int64 { return s.Requests.Bytes }),
 	counter("sent_bytes_total", "Bytes of objects that were stored.", func(s *sample) int64 { return s.Requests.BytesOut }),
 	counter("waves_total", "Requests that began while no other was under way.", func(s *sample) int64 { return s.Requests.Waves }),
-	counter("hedged_requests_total", "Gets that were late and made a second time.", func(s *sample) int64 { return s.Requests.Hedged }),
+	counter("hedged_requests_total", "Gets and lists that were late and were made again.", func(s *sample) int64 { return s.Requests.Hedged }),
 	counter("hedges_won_total", "Those of them whose second one came first.", func(s *sample) int64 { return s.Requests.HedgeWon }),
 	{describe("estimated_dollars_total", "What the requests cost by the prices of AWS S3 Standard in us-east-1, without transfer."), goesUp,
 		func(s *sample, emit emit) { emit(s.Requests.Dollars) }},

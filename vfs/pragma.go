@@ -226,7 +226,7 @@ func (f *file) lag(ctx context.Context) (string, error) {
 	if _, err := f.db.Newest(ctx); err != nil && ctx.Err() != nil {
 		return "", err
 	}
-	return seconds(time.Since(f.db.State().LastGood)), nil
+	return seconds(f.db.State().Lag(time.Now())), nil
 }
 
 // dataAge is the age in seconds of the newest transaction that the connection reads.

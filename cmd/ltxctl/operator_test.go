@@ -538,7 +538,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.expect(t, 0, "web-1:7, lease (generation 1) good for another 30 seconds", "", "status", replicaURL)
-	h.expect(t, 0, "$1.25 a month per follower of a busy writer", "", "status", replicaURL)
+	h.expect(t, 0, "$3.33 a month per follower of a busy writer", "", "status", replicaURL)
 	h.expect(t, 0, "", "", "status", replicaURL, "--json")
 	got := decode[struct {
 		Health    string
@@ -546,7 +546,7 @@ func TestStatus(t *testing.T) {
 		Following struct{ Busy struct{ Gets int } }
 		Head      struct{ TXID string }
 	}](t, h)
-	if got.Health != "ok" || got.Lease.State != "held" || got.Following.Busy.Gets != 2592000 || got.Head.TXID != "0000000000000018" {
+	if got.Health != "ok" || got.Lease.State != "held" || got.Following.Busy.Gets != 7776000 || got.Head.TXID != "0000000000000018" {
 		t.Errorf("got %+v", got)
 	}
 	store.Put(t.Context(), "lock.json", strings.NewReader("{"), objstore.PutOptions{})

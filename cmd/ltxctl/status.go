@@ -58,7 +58,7 @@ type statusReport struct {
 	Storage   float64     `json:"storage_dollars_a_month"`
 }
 
-// following is what one follower that polls once a second costs in a month of 30 days. An idle one polls every eight seconds.
+// following is what one follower that polls once a second, because somebody reads, costs in a month of 30 days.
 type following struct {
 	Poll float64 `json:"poll_seconds"`
 	Busy monthly `json:"busy"` // while the writer writes all the time
@@ -72,19 +72,20 @@ type monthly struct {
 	Dollars float64 `json:"dollars"`
 }
 
-// month is 30 days in seconds.
-const month = 30 * 24 * 60 * 60
+// month is 30 days in hours.
+const month = 30 * 24
 
-// perMonth is a GET and a LIST every so many seconds.
-func perMonth(get, list int64) monthly {
-	m := monthly{Gets: month / get, Lists: month / list}
+// perMonth is so many GETs and LISTs an hour.
+func perMonth(gets, lists int64) monthly {
+	m := monthly{Gets: month * gets, Lists: month * lists}
 	m.Dollars = float64(m.Gets)*priceGet + float64(m.Lists)*priceList
 	return m
 }
 
-// estimate is how index.Tracker polls: a GET each second, and a listing each minute while there is news and every five while there is not.
+// estimate is how index.Tracker polls, as docs/costs.md counts it: three GETs for each transaction (two, for most of a Litestream's), else a
+// GET each second and one a minute to make sure; and a listing each minute while there is news and every five while there is not.
 func estimate() following {
-	return following{Poll: 1, Busy: perMonth(1, 60), Idle: perMonth(8, 300)}
+	return following{Poll: 1, Busy: perMonth(3*3600, 60), Idle: perMonth(3600+60, 12)}
 }
 
 func (c *cli) showStatus(ctx context.Context, url string) error {
@@ -140,7 +141,7 @@ func (c *cli) writeStatus(w io.Writer, r statusReport) error {
 	p.fact("stored", fmt.Sprintf("%s in %s, $%.2f a month", render.Bytes(p.Stored.Bytes), render.Count(p.Stored.Files, "file"), r.Storage))
 	p.fact("following", fmt.Sprintf("$%.2f a month per follower of a busy writer, $%.2f of an idle one",
 		r.Following.Busy.Dollars, r.Following.Idle.Dollars))
-	p.fact("", fmt.Sprintf("(poll 1 s, %d requests a minute; AWS's prices, without transfer)", (r.Following.Busy.Gets+r.Following.Busy.Lists)*60/month))
+	p.fact("", fmt.Sprintf("(poll 1 s, %d requests a minute; AWS's prices, without transfer)", (r.Following.Busy.Gets+r.Following.Busy.Lists)/(60*month)))
 	p.b.WriteByte('\n')
 	if err := p.levels(); err != nil {
 		return err

@@ -67,7 +67,7 @@ func (r *Replica) status(v *index.View, asked string) Status {
 	s := Status{
 		TXID: v.TXID.String(), Time: v.Time, Asked: asked, PageSize: v.PageSize, Pages: v.Commit,
 		Bytes: int64(v.Commit) * int64(v.PageSize), Health: health(state), Newest: known.String(),
-		Behind: uint64(known - min(known, v.TXID)), Lag: time.Since(state.LastGood).Seconds(), DataAge: max(time.Since(v.Time).Seconds(), 0),
+		Behind: uint64(known - min(known, v.TXID)), Lag: state.Lag(time.Now()).Seconds(), DataAge: max(time.Since(v.Time).Seconds(), 0),
 		Polls: r.polls.Load(), PollInterval: r.tracker.PollInterval().Seconds(),
 	}
 	if state.Err != nil {
