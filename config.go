@@ -97,7 +97,8 @@ type Config struct {
 	// Durability says when a commit returns. Zero is when it is on the local disk.
 	Durability writer.Durability
 
-	// SyncInterval is the time between two uploads of what was committed. Zero is one second.
+	// SyncInterval is the time between two uploads of what was committed. Zero is one second, negative that only
+	// PRAGMA litestream_sync and the last Close upload.
 	SyncInterval time.Duration
 
 	// BufferPath is the directory of the commit log, which keeps what is not uploaded yet. Empty is one in the user's cache

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	sqlite "github.com/ncruces/go-sqlite3/driver"
 
@@ -31,7 +32,10 @@ func Register(name string, c Config) error {
 		return errors.New("a replica needs a name to be registered")
 	}
 	if c.ReplicaURL == "" && c.Store == nil {
-		return fmt.Errorf("replica %q needs a ReplicaURL or a Store", name)
+		return errors.New("config: neither ReplicaURL nor Store is set; set one of them")
+	}
+	if err := c.check(); err != nil {
+		return err
 	}
 	if c.S3 != nil {
 		c.eyes = eyes.Add(1)
@@ -201,11 +205,20 @@ func (c Config) agreesToWrite(other Config) error {
 	})
 }
 
+// orDefault is a setting as it is told to people: zero, where it means a default, is not a value that they would know.
+func orDefault(value any) any {
+	switch value {
+	case "", int64(0), time.Duration(0):
+		return "the default"
+	}
+	return value
+}
+
 func (c Config) agree(settings []shared) error {
 	for _, s := range settings {
 		if s.here != s.want {
 			return fmt.Errorf("%s is open in this process already with %s=%v, and all its connections share that; this open wants %v",
-				redact(c.ReplicaURL), s.name, s.here, s.want)
+				redact(c.ReplicaURL), s.name, orDefault(s.here), orDefault(s.want))
 		}
 	}
 	return nil

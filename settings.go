@@ -1,6 +1,7 @@
 package litefss3
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -230,50 +231,47 @@ func parseToggle(text string, to *toggle) error {
 
 // parseDurability reads when a commit returns.
 func parseDurability(text string, to *writer.Durability) error {
-	for _, d := range []writer.Durability{writer.Local, writer.Remote, writer.Memory} {
+	for _, d := range durabilities {
 		if text == d.String() {
 			*to = d
 			return nil
 		}
 	}
-	return fmt.Errorf("no such durability%s; it is local (a commit returns when it is on the local disk), remote (when it is in the bucket) "+
-		"or memory (at once)", nearest.Hint(text, []string{"local", "remote", "memory"}))
+	return errors.New("no such durability; it is local (a commit returns when it is on the local disk), remote (when it is in the bucket) " +
+		"or memory (at once)")
 }
 
 // parseLease reads how a process becomes the writer.
 func parseLease(text string, to *LeaseMode) error {
-	for _, m := range []LeaseMode{AutomaticLease, ManualLease} {
+	for _, m := range leaseModes {
 		if text == m.String() {
 			*to = m
 			return nil
 		}
 	}
-	return fmt.Errorf("no such lease mode%s; it is automatic, or manual (with PRAGMA litestream_acquire_lease)",
-		nearest.Hint(text, []string{"automatic", "manual"}))
+	return errors.New("no such lease mode; it is automatic, or manual (with PRAGMA litestream_acquire_lease)")
 }
 
 // parseCompaction reads whether the writer compacts.
 func parseCompaction(text string, to *CompactionMode) error {
-	for _, m := range []CompactionMode{AutomaticCompaction, CompactionOn, CompactionOff} {
+	for _, m := range compactionModes {
 		if text == m.String() {
 			*to = m
 			return nil
 		}
 	}
-	return fmt.Errorf("no such mode%s; it is on, off, or automatic (when nobody else compacts the replica)",
-		nearest.Hint(text, []string{"on", "off", "automatic"}))
+	return errors.New("no such mode; it is on, off, or automatic (when nobody else compacts the replica)")
 }
 
 // parseMode reads what fills a local copy.
 func parseMode(text string, to *hydrate.Mode) error {
-	for _, m := range []hydrate.Mode{hydrate.Full, hydrate.Lazy} {
+	for _, m := range hydrationModes {
 		if text == m.String() {
 			*to = m
 			return nil
 		}
 	}
-	return fmt.Errorf("no such mode%s; it is full (everything is fetched in the background) or lazy (what queries fetch is kept)",
-		nearest.Hint(text, []string{"full", "lazy"}))
+	return errors.New("no such mode; it is full (everything is fetched in the background) or lazy (what queries fetch is kept)")
 }
 
 func parseCount(text string) (int64, error) {

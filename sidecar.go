@@ -13,7 +13,6 @@ import (
 
 	"github.com/litefs-s3/litefs-s3/compact"
 	"github.com/litefs-s3/litefs-s3/index"
-	"github.com/litefs-s3/litefs-s3/internal/nearest"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/sidecar"
 	"github.com/litefs-s3/litefs-s3/vfs"
@@ -53,8 +52,7 @@ func parseSidecar(text string, to *SidecarMode) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("no such mode%s; it is read, off, or write (store what this process reads first, for others)",
-		nearest.Hint(text, []string{"read", "off", "write"}))
+	return errors.New("no such mode; it is read, off, or write (store what this process reads first, for others)")
 }
 
 const (

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/litefs-s3/litefs-s3/internal/nearest"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/filestore"
 	"github.com/litefs-s3/litefs-s3/objstore/httpstore"
@@ -52,7 +51,8 @@ func openStore(ctx context.Context, c Config) (*backend, error) {
 		}
 		return &backend{store, store.CloseIdle}, nil
 	}
-	return nil, fmt.Errorf("replica_url has the unknown scheme %q%s", scheme, nearest.Hint(scheme, []string{"s3", "file", "https", "http"}))
+	return nil, fmt.Errorf("replica_url has the unknown scheme %q; it is s3 (with an endpoint also for Google, R2, Tigris and others), "+
+		"file, https or http", scheme)
 }
 
 func openS3(ctx context.Context, c Config) (*backend, error) {

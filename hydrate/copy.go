@@ -97,7 +97,7 @@ func Open(ctx context.Context, store objstore.RangeReader, name string, head *in
 	}
 	c := &Copy{
 		name: name, store: store, history: history, opts: opts, place: p,
-		log:      opts.Log.With(slog.String("replica", name), slog.String("path", p.path)),
+		log:      opts.Log.With(slog.String("path", p.path)), // the caller's knows the replica
 		offers:   make(chan offer, max(offersAhead/int(head.PageSize), 16)),
 		claims:   make(chan *batch),
 		written:  make(chan *batch),

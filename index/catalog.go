@@ -33,7 +33,7 @@ func ListHead(ctx context.Context, l objstore.Lister) (*Catalog, error) {
 	c := &Catalog{At: time.Now(), Complete: true}
 	page, err := l.List(ctx, "", "")
 	if err != nil {
-		return nil, fmt.Errorf("list the replica: %w", err)
+		return nil, err // it says that it was a listing, and of what
 	}
 	c.add(page.Objects)
 	if page.More && len(page.Objects) > 0 {
@@ -48,7 +48,7 @@ func ListAll(ctx context.Context, l objstore.Lister) (*Catalog, error) {
 	c := &Catalog{At: time.Now(), Complete: true}
 	page, err := l.List(ctx, "", "")
 	if err != nil {
-		return nil, fmt.Errorf("list the replica: %w", err)
+		return nil, err // it says that it was a listing, and of what
 	}
 	c.add(page.Objects)
 	if page.More && len(page.Objects) > 0 {
@@ -183,14 +183,15 @@ func (c *Catalog) check() error {
 	case len(c.Files) > 0:
 		return nil
 	case c.legacy:
-		return fmt.Errorf("the prefix holds a Litestream v0.3 replica (generations/), which only Litestream v0.5's restore reads; "+
-			"restore it and replicate to a new prefix with v0.5: %w", ErrNoReplica)
+		return fmt.Errorf("%w: the prefix holds one of Litestream v0.3 (generations/), which only Litestream's restore reads; "+
+			"restore it with that, and replicate to a new prefix with v0.5", ErrNoReplica)
 	case c.deeper != "":
-		return fmt.Errorf("the prefix holds no LTX files, but %q below it does; add that to the replica's URL: %w", c.deeper, ErrNoReplica)
+		return fmt.Errorf("%w: the prefix holds no LTX files, but %q below it does; add that to the replica's URL", ErrNoReplica, c.deeper)
 	case c.strange > 0:
-		return fmt.Errorf("the prefix holds other objects but no LTX files (like 0000/0000000000000001-0000000000000001.ltx): %w", ErrNoReplica)
+		return fmt.Errorf("%w: the prefix holds other objects but no LTX files (like 0000/0000000000000001-0000000000000001.ltx); check the path",
+			ErrNoReplica)
 	}
-	return fmt.Errorf("nothing is stored under the prefix; check bucket and path, or start the writer first: %w", ErrNoReplica)
+	return fmt.Errorf("%w: nothing is stored under the prefix; check bucket and path, or start the writer first", ErrNoReplica)
 }
 
 // named returns the file that the listing has under the key of f, or nil.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -26,10 +27,25 @@ func defaultCacheDir() (string, error) {
 	return filepath.Join(dir, "litefs-s3", "sandbox"), nil
 }
 
+// codeDir is where the machine code of one module is kept.
+func codeDir(dir string, module [sha256.Size]byte) string {
+	return filepath.Join(dir, hex.EncodeToString(module[:8]))
+}
+
+// holdsCode reports whether machine code is kept for a module. It may be that of another version of wazero, and so of no use.
+func holdsCode(id engineID) bool {
+	found := false
+	filepath.WalkDir(codeDir(id.cacheDir, id.module), func(_ string, entry fs.DirEntry, err error) error { //nolint:errcheck // none is none
+		found = found || err == nil && entry.Type().IsRegular()
+		return err
+	})
+	return found
+}
+
 // openCache opens the place on disk for the machine code of one module. Whoever can write there can have this process run what
 // they like, so it is the user's own.
 func openCache(dir string, module [sha256.Size]byte) (wazero.CompilationCache, error) {
-	own := filepath.Join(dir, hex.EncodeToString(module[:8]))
+	own := codeDir(dir, module)
 	if err := os.MkdirAll(own, 0o700); err != nil {
 		return nil, fmt.Errorf("sandbox: place for the compiled module; set Options.CacheDir to a directory that can be written: %w", err)
 	}

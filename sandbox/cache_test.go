@@ -2,11 +2,14 @@ package sandbox
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/litefs-s3/litefs-s3/internal/stoppable"
 )
 
 // TestCache_KeepsTheLastModules: machine code of versions that are no more goes, and nothing else does.
@@ -55,5 +58,30 @@ func TestCache_OursAlone(t *testing.T) {
 	}
 	if (err == nil) != (runtime.GOOS == "windows") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestCache_TellsOfCompiling: who waits for the compiler is told so, once for each module, and not when its code is there.
+func TestCache_TellsOfCompiling(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	const loop = "\x00asm\x01\x00\x00\x00" + "\x01\x04\x01\x60\x00\x00" + "\x02\x0d\x01\x04host\x04tick\x00\x00" + "\x03\x02\x01\x00" + "\x06\x06\x01\x7f\x01\x41\x00\x0b" + "\x0a\x07\x01\x05\x00\x03\x40\x0b\x0b" // one function, with a loop
+	wasm, err := stoppable.Rewrite([]byte(loop), "host", "tick")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := 0
+	for range 2 {
+		e, err := acquire(t.Context(), wasm, dir, func() { told++ }, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.release()
+		if told != 1 {
+			t.Errorf("told %d times, want once", told)
+		}
 	}
 }

@@ -41,7 +41,7 @@ var engines = struct {
 }{all: map[engineID]*engine{}}
 
 // acquire returns the engine of a module, compiled. Release it.
-func acquire(ctx context.Context, wasm []byte, cacheDir string, log *slog.Logger) (*engine, error) {
+func acquire(ctx context.Context, wasm []byte, cacheDir string, compiling func(), log *slog.Logger) (*engine, error) {
 	id := engineID{sha256.Sum256(wasm), cacheDir}
 	engines.mu.Lock()
 	e, ok := engines.all[id]
@@ -54,7 +54,7 @@ func acquire(ctx context.Context, wasm []byte, cacheDir string, log *slog.Logger
 	if !ok {
 		go func() { // whoever comes meanwhile waits for it, too: it must not end with the context of the first
 			defer close(e.ready)
-			e.err = e.compile(context.WithoutCancel(ctx), wasm, log)
+			e.err = e.compile(context.WithoutCancel(ctx), wasm, compiling, log)
 		}()
 	}
 	select {
@@ -103,7 +103,7 @@ func (e *engine) free() {
 	}
 }
 
-func (e *engine) compile(ctx context.Context, wasm []byte, log *slog.Logger) error {
+func (e *engine) compile(ctx context.Context, wasm []byte, compiling func(), log *slog.Logger) error {
 	if !stoppable.Is(wasm) {
 		return fmt.Errorf(`%w: the module given cannot be stopped while it runs; build one with "make sandbox"`, ErrModule)
 	}
@@ -119,6 +119,9 @@ func (e *engine) compile(ctx context.Context, wasm []byte, log *slog.Logger) err
 	}
 	if err := instantiateHost(ctx, e.runtime); err != nil {
 		return errors.Join(ErrModule, err)
+	}
+	if compiling != nil && !holdsCode(e.id) {
+		compiling()
 	}
 	ctx = experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0))
 	if e.module, err = e.runtime.CompileModule(ctx, wasm); err != nil {

@@ -23,6 +23,8 @@ var (
 	ErrDenied = errors.New("sandbox: not allowed: statements may only read")
 	// ErrSQL: SQLite does not understand it, or it failed.
 	ErrSQL = errors.New("sandbox: statement failed")
+	// ErrLimits: no module can run within these Limits.
+	ErrLimits = errors.New("sandbox: impossible limits")
 	// ErrModule: there is no module, or not one that can be used.
 	ErrModule = errors.New("sandbox: no WASI module")
 	// ErrEnded: an instance has ended by itself, which is a fault of the module. The next statement gets another one.

@@ -46,7 +46,7 @@ func or[T comparable](value, otherwise T) T {
 
 func (l Limits) check() error {
 	if l.Memory < leastMemory || l.Memory > mostMemory {
-		return fmt.Errorf("sandbox: a memory of %d bytes; the module needs at least 32 MiB and can have at most 4 GiB", l.Memory)
+		return fmt.Errorf("%w: a memory of %d bytes; the module needs at least 32 MiB and can have at most 4 GiB", ErrLimits, l.Memory)
 	}
 	return nil
 }

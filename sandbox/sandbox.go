@@ -40,6 +40,9 @@ type Options struct {
 	// CacheDir is where machine code is kept that was made of modules; nobody else must be able to write there. Empty means a
 	// directory of ours in the user's cache directory.
 	CacheDir string
+	// Compiling, when not nil, is called before Open compiles a module whose machine code is not in CacheDir: that takes 15 seconds of
+	// processor time. It must not block.
+	Compiling func()
 	// Log gets a line when the module was compiled. Nil discards.
 	Log *slog.Logger
 
@@ -82,7 +85,7 @@ func (o Options) Open(ctx context.Context, store Store) (*Sandbox, error) {
 	if err := o.findModule(); err != nil {
 		return nil, err
 	}
-	e, err := acquire(ctx, o.Module, o.CacheDir, cmp.Or(o.Log, slog.New(slog.DiscardHandler)))
+	e, err := acquire(ctx, o.Module, o.CacheDir, o.Compiling, cmp.Or(o.Log, slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return nil, err
 	}

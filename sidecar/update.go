@@ -66,7 +66,7 @@ func Update(ctx context.Context, store Store, opts Options) (_ *Report, err erro
 			break
 		}
 	}
-	return nil, fmt.Errorf("write %s; without it opening takes more requests, and nothing else: %w", Key, err)
+	return nil, fmt.Errorf("%s was not written: %w", Key, err)
 }
 
 func update(ctx context.Context, store Store, opts Options) (*Report, error) {

@@ -15,11 +15,11 @@ import (
 	"github.com/litefs-s3/litefs-s3/internal/nearest"
 )
 
-const (
-	pragmaPrefix = "litestream_"
-	// aliasPrefix is what LiteVFS's users know.
-	aliasPrefix = "litevfs_"
-)
+const pragmaPrefix = "litestream_"
+
+// noAnswer is an empty text: SQLite reads up to the zero. Of a string without any byte the driver makes no answer at all, and panics when it is
+// asked for the name of its column.
+const noAnswer = "\x00"
 
 // pragma gets (value is empty) or sets something. The answer becomes one row.
 type pragma func(f *file, ctx context.Context, value string) (string, error)
@@ -52,15 +52,17 @@ func init() { // not a literal: the functions refer to the table
 
 // Pragma implements PRAGMA litestream_…; everything else is SQLite's. SQLite calls it when it prepares the statement.
 func (f *file) Pragma(name, value string) (string, error) {
-	short, ok := strings.CutPrefix(name, pragmaPrefix)
-	if !ok {
-		short, ok = strings.CutPrefix(name, aliasPrefix)
-	}
-	if !ok {
+	short, ok, err := ourName(name)
+	switch {
+	case !ok:
 		return f.sqlitePragma(name, value)
+	case err != nil:
+		return "", err
 	}
 	out, err := f.pragma(f.context(), short, value)
 	switch {
+	case err == nil && out == "":
+		return noAnswer, nil
 	case err == nil:
 		return out, nil
 	case interrupted(err) && f.context().Err() != nil:

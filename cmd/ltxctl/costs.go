@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
 )
@@ -12,6 +13,9 @@ const (
 	priceList    = 0.005 / 1000  // one request; and PUT
 	priceStorage = 0.023         // a GB for a month
 )
+
+// isFree reports whether nobody has to pay for a replica: for one in a directory.
+func isFree(replica string) bool { return strings.HasPrefix(replica, "file:") }
 
 // dollars is what requests cost.
 func dollars(s objstore.Stats) float64 {

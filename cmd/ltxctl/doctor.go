@@ -111,7 +111,7 @@ func (c *cli) writeResult(screen render.Screen, r diagnose.Result) {
 	}
 	fmt.Fprintf(c.stdout, "  %s  %-11s  %s\n", mark, r.Name, detail)
 	if r.Todo != "" {
-		fmt.Fprintf(c.stdout, "%s\n", screen.Wrap("→ "+r.Todo, indent))
+		fmt.Fprintf(c.stdout, "%s\n", screen.Wrap("→ "+c.complete(r.Todo), indent))
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -114,7 +115,9 @@ var kinds = []kind{
 	{is(objstore.ErrReadOnly), exitAccess, "this command writes; give the replica's s3:// or file: URL"},
 	{is(objstore.ErrNotFound), exitNotFound, ""},
 	{is(fs.ErrNotExist), exitNotFound, ""},
+	{is(syscall.ENOSPC), exitFailed, "make room on that disk, or give a path on another one"},
 	{is(objstore.ErrUnsupported), exitFailed, ""},
+	{is(sandbox.ErrLimits), exitUsage, "limits are --max-memory, --max-rows, --max-bytes, --max-fetch and --timeout"},
 	{is(sqlite3.READONLY), exitFailed, "a replica is opened read-only; change the database that Litestream replicates"},
 	{is(sqlite3.TOOBIG), exitFailed, "a single value may have 48 MiB; select a part of it with substr"},
 }
@@ -149,6 +152,36 @@ func message(err error) string {
 	return strings.TrimPrefix(strings.TrimPrefix(text, "sqlite3: "), "SQL logic error: ") // says nothing
 }
 
+// located is the message for an error, with the replica in front when that is what the error is about.
+func (c *cli) located(err error) string {
+	text, shown := message(err), displayURL(c.replica)
+	if c.replica == "" || strings.Contains(text, shown) || !aboutReplica(err) {
+		return text
+	}
+	return shown + ": " + text
+}
+
+// aboutReplica reports whether an error is about what was found at the replica's URL, and not about a flag, a file or the SQL.
+func aboutReplica(err error) bool {
+	switch code, _ := classify(err); code {
+	case exitNotFound, exitDamaged, exitAccess, exitUnavailable:
+		return !errors.Is(err, fs.ErrNotExist)
+	case exitUsage, exitTimeout, exitInterrupted:
+		return false
+	}
+	return as[*objstore.OpError](err) || errors.Is(err, compact.ErrNotEmpty)
+}
+
+// complete puts the replica's URL in the place of REPLICA, so that the command can be copied. One with parameters, which are not shown, or
+// with what means something to a shell, remains for the user to fill in.
+func (c *cli) complete(advice string) string {
+	shown := displayURL(c.replica)
+	if shown == "" || shown != c.replica || strings.ContainsAny(shown, " \t\"'`$&|;<>()*?[]#~%!\\") {
+		return advice
+	}
+	return strings.ReplaceAll(advice, "REPLICA", shown)
+}
+
 // report writes an error to standard error and returns the exit code.
 func (c *cli) report(err error) int {
 	if err == nil {
@@ -158,14 +191,14 @@ func (c *cli) report(err error) int {
 	if as[*reported](err) {
 		return code
 	}
-	text := "ltxctl: " + message(err)
+	text := "ltxctl: " + c.located(err)
 	screen := c.screen(c.stderr)
 	if !as[*sqlrun.SyntaxError](err) {
 		text = screen.Wrap(text, "")
 	}
 	fmt.Fprintln(c.stderr, text)
 	if next != "" {
-		fmt.Fprintln(c.stderr, screen.Wrap(next, "        "))
+		fmt.Fprintln(c.stderr, screen.Wrap(c.complete(next), "        "))
 	}
 	return code
 }

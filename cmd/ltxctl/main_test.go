@@ -207,7 +207,13 @@ func TestUsage(t *testing.T) {
 		{[]string{"s3://bucket/app"}, "a command comes before the replica: ltxctl info s3://bucket/app"},
 		{[]string{"list"}, "no replica: give its URL, like s3://bucket/path, or set LITESTREAM_REPLICA_URL"},
 		{[]string{"list", "bucket/app"}, "no replica URL"},
-		{[]string{"list", "ftp://bucket/app"}, `unknown scheme "ftp"; did you mean "http"?`},
+		{[]string{"list", "ftp://bucket/app"}, `unknown scheme "ftp"; it is s3 (with an endpoint also for Google`},
+		{[]string{"list", t.TempDir()}, "for the directory write file:/"},
+		{[]string{"help", "qurey"}, `unknown command "qurey"; did you mean "query"?`},
+		{[]string{"help", "lease", "brek"}, `unknown command "brek"; did you mean "break"?`},
+		{[]string{"query", replicaURL, "SELECT 1", "--txid", "zz"}, `txid "zz" is not one`},
+		{[]string{"query", replicaURL, "SELECT 1", "--timeout", "0"}, "longer than nothing"},
+		{[]string{"restore", replicaURL, t.TempDir()}, "is a directory; give the file to make in it"},
 		{[]string{"list", "s3://bucket/app?endpint=x"}, `did you mean "endpoint"?`},
 		{[]string{"list", "s3://user:hunter2@bucket/app"}, "credentials go into"},
 		{[]string{"list", replicaURL, "more"}, "too many arguments"},
@@ -237,7 +243,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"restore", replicaURL, "app.db", "--forse"}, `did you mean "--force"?`},
 		{[]string{"verify", replicaURL, "--time", "yesterday"}, "--time and --txid choose what --deep builds"},
 		{[]string{"verify", replicaURL, "--temp-dir", "/tmp"}, "--temp-dir is for --deep"},
-		{[]string{"verify", replicaURL, "--sample", "-1s"}, "cannot be negative"},
+		{[]string{"verify", replicaURL, "--sample", "-1s"}, "longer than nothing"},
 		{[]string{"verify", replicaURL, "--deep", "--time", "5"}, "a number without a unit"},
 		{[]string{"push"}, "no database"},
 		{[]string{"push", "app.db"}, "no replica"},
@@ -401,12 +407,15 @@ func TestEveryCommand_NoReplica(t *testing.T) {
 	}{{new(memstore.Store), "nothing is stored under the prefix"}, {v3, "v0.3"}, {deeper, `"app" below it`}} {
 		for _, args := range [][]string{
 			{"list"}, {"info"}, {"query", "SELECT 1"}, {"shell"}, {"doctor"}, {"status"}, {"history"}, {"diff", "--from=txid:1"},
-			{"restore", filepath.Join(t.TempDir(), "never.db")}, {"verify"}, {"compact"}, {"snapshot"}, {"repair"},
+			{"restore", filepath.Join(t.TempDir(), "never.db")}, {"verify"}, {"compact"}, {"snapshot"}, {"repair"}, {"index"},
 		} {
 			h := &host{store: c.store, env: map[string]string{replicaEnv: replicaURL}}
 			code := h.run(t, args...)
 			if code != exitNotFound || !strings.Contains(strings.Join(strings.Fields(h.out.String()+h.err.String()), " "), c.want) {
 				t.Errorf("%v: exit code %d, want %d and %q:\n%s%s", args, code, exitNotFound, c.want, h.out.String(), h.err.String())
+			}
+			if said := h.err.String(); args[0] != "doctor" && !strings.HasPrefix(said, "ltxctl: "+displayURL(replicaURL)+": ") {
+				t.Errorf("%v does not say which replica: %s", args, said)
 			}
 		}
 	}
@@ -429,6 +438,19 @@ func TestEveryCommand_Damaged(t *testing.T) {
 		"to have a header, an index and a trailer, if only it were one"), objstore.PutOptions{})
 	h.expect(t, exitDamaged, "", "L0/0000000000000002-0000000000000002", "info", replicaURL)
 	h.expect(t, exitDamaged, "", "L0/0000000000000002-0000000000000002", "query", replicaURL, "SELECT 1")
+}
+
+// A command that is recommended can be copied, when nothing in the URL stands in the way.
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"s3://bucket/app": "ltxctl info s3://bucket/app", "": "ltxctl info REPLICA",
+		"s3://bucket/app?endpoint=http://localhost:9000": "ltxctl info REPLICA", "file:/my dir": "ltxctl info REPLICA", "file:/$(id)": "ltxctl info REPLICA",
+	} {
+		if got := (&cli{replica: url}).complete("ltxctl info REPLICA"); got != want {
+			t.Errorf("%q: got %q, want %q", url, got, want)
+		}
+	}
 }
 
 // TestS3Errors: what a server says becomes a message and an exit code, and never shows a secret.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -36,5 +38,23 @@ func writeManual(root *cobra.Command, dir string, date time.Time) error {
 	if err := doc.GenManTree(root, header, dir); err != nil {
 		return fmt.Errorf("manual pages in %s: %w", dir, err)
 	}
+	for _, cmd := range root.Commands() {
+		if !cmd.IsAdditionalHelpTopicCommand() { // those GenManTree leaves out
+			continue
+		}
+		if err := writePage(cmd, *header, filepath.Join(dir, "ltxctl-"+cmd.Name()+".1")); err != nil {
+			return fmt.Errorf("manual page: %w", err)
+		}
+	}
 	return nil
+}
+
+// writePage writes one manual page.
+func writePage(cmd *cobra.Command, header doc.GenManHeader, path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	header.Title = "LTXCTL-" + strings.ToUpper(cmd.Name())
+	return errors.Join(doc.GenMan(cmd, &header, file), file.Close())
 }

@@ -16,7 +16,7 @@ func TestManual(t *testing.T) {
 	h.expect(t, 0, "", "", "man", dir)
 	root := (&cli{system: &system{}}).command()
 	for _, cmd := range root.Commands() {
-		if !cmd.IsAvailableCommand() {
+		if !cmd.IsAvailableCommand() && !cmd.IsAdditionalHelpTopicCommand() {
 			continue
 		}
 		page, err := os.ReadFile(filepath.Join(dir, "ltxctl-"+cmd.Name()+".1"))
@@ -44,5 +44,8 @@ func TestCompletion(t *testing.T) {
 	}
 	h.expect(t, 0, "status\t", "", cobra.ShellCompRequestCmd, "sta")
 	h.expect(t, 0, "--watch\t", "", cobra.ShellCompRequestCmd, "status", "--wa")
+	h.expect(t, 0, "never\n", "", cobra.ShellCompRequestCmd, "info", "--color", "")
+	h.expect(t, 0, "csv\n", "", cobra.ShellCompRequestCmd, "query", "--format", "")
+	h.expect(t, 0, "verify\t", "", cobra.ShellCompRequestCmd, "help", "")
 	h.expect(t, 0, "zsh\t", "", cobra.ShellCompRequestCmd, "completion", "z")
 }

@@ -13,7 +13,7 @@ func (c *cli) meter() *render.Meter {
 	if c.json {
 		return nil
 	}
-	return c.screen(c.stderr).Meter(c.stderr)
+	return c.screen(c.stderr).Meter(c.stderr, c.now)
 }
 
 // copying tells a meter of pages that are fetched.

@@ -539,6 +539,10 @@ func TestStatus(t *testing.T) {
 	}
 	h.expect(t, 0, "web-1:7, lease (generation 1) good for another 30 seconds", "", "status", replicaURL)
 	h.expect(t, 0, "$3.33 a month per follower of a busy writer", "", "status", replicaURL)
+	h.expect(t, 0, "stored", "", "status", "file:/srv/replica")
+	if strings.Contains(h.out.String(), "$") {
+		t.Errorf("a directory costs nothing:\n%s", h.out.String())
+	}
 	h.expect(t, 0, "", "", "status", replicaURL, "--json")
 	got := decode[struct {
 		Health    string
@@ -767,8 +771,10 @@ func bigShop(t *testing.T) *memstore.Store {
 func TestProgress_OnATerminal(t *testing.T) {
 	t.Parallel()
 	var out, errs bytes.Buffer
+	var looks atomic.Int64
 	code := run(t.Context(), &system{
-		stdin: strings.NewReader(""), stdout: &out, stderr: &errs, store: bigShop(t), now: time.Now, getenv: func(string) string { return "" },
+		now:   func() time.Time { return fixture.At(25).Add(time.Duration(looks.Add(1)) * time.Second) }, // so that nothing is over soon
+		stdin: strings.NewReader(""), stdout: &out, stderr: &errs, store: bigShop(t), getenv: func(string) string { return "" },
 		terminal:      func(stream any) (int, bool) { return 80, stream == any(&errs) },
 		interruptible: func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithCancel(ctx) },
 		prompt:        func() editor { return nil },

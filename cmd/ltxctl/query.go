@@ -39,7 +39,8 @@ json; NULL is empty in csv while an empty text is "".
 
 With --sandbox the statement, a single one, may be anybody's: it runs in a
 memory of its own with hard limits and can do nothing but read. It takes many
-times as long, and ten seconds more when it is the first one ever.`,
+times as long, and the first one ever has to wait while the sandbox is
+compiled: ten seconds to a minute.`,
 		Example: `  ltxctl query s3://bucket/app "SELECT count(*) FROM posts" --stats
   ltxctl query s3://bucket/app --time "5 minutes ago" "SELECT * FROM posts ORDER BY id DESC LIMIT 10"
   ltxctl query s3://bucket/app "SELECT * FROM users WHERE id = :id" --param id=42 --json
@@ -62,11 +63,12 @@ times as long, and ten seconds more when it is the first one ever.`,
 	f := cmd.Flags()
 	c.momentFlags(cmd, &o.session)
 	f.StringVarP(&o.rows.Format, "format", "f", "", "table, csv, json or line (default: table on a terminal, csv elsewhere)")
+	completes(cmd, "format", sqlrun.Formats...)
 	f.BoolVar(&o.rows.NoHeader, "no-header", false, "leave out the names of the columns")
 	f.StringVar(&o.rows.Null, "null", "", "what NULL is written as in table, csv and line")
 	f.StringArrayVarP(&o.params, "param", "p", nil, "name=value for a parameter like :name; what looks like a number is one (repeatable)")
 	f.BoolVar(&o.stats, "stats", false, "write requests, bytes, waves and time to standard error")
-	f.DurationVar(&o.timeout, "timeout", 0, "give up after this time, like 30s")
+	f.Var(span{d: &o.timeout}, "timeout", "give up after this time, like 30s")
 	f.Int64Var(&o.session.maxReqs, "max-reqs", 0, "fail a statement that needs more requests than this")
 	sandboxFlags(cmd, &o.sandbox)
 	return cmd
@@ -78,12 +80,16 @@ func (c *cli) momentFlags(cmd *cobra.Command, o *sessionOptions) {
 	cmd.Flags().StringVar(&o.txid, "txid", "", "read this transaction, in hexadecimal as list shows it")
 }
 
-// checkMoment refuses a moment given twice.
+// checkMoment refuses a moment given twice, and a transaction that is none.
 func (o sessionOptions) checkMoment() error {
 	if o.time != "" && o.txid != "" {
 		return usagef("--time and --txid both choose a moment; give one")
 	}
-	return nil
+	if o.txid == "" || o.txid == "latest" {
+		return nil
+	}
+	_, err := parseTXID(o.txid)
+	return err
 }
 
 func (c *cli) query(ctx context.Context, replica, sql string, o queryOptions) error {
@@ -134,10 +140,7 @@ func (c *cli) checkQuery(o *queryOptions) (sqlrun.Params, error) {
 			return nil, usagef("--format: %w", err)
 		}
 	}
-	switch {
-	case o.timeout < 0:
-		return nil, usagef("--timeout %s: it cannot be negative", o.timeout)
-	case o.session.maxReqs < 0:
+	if o.session.maxReqs < 0 {
 		return nil, usagef("--max-reqs %d: it cannot be negative", o.session.maxReqs)
 	}
 	params := sqlrun.Params{}

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
 	litefss3 "github.com/litefs-s3/litefs-s3"
-	"github.com/litefs-s3/litefs-s3/internal/nearest"
 	"github.com/litefs-s3/litefs-s3/objstore"
 	"github.com/litefs-s3/litefs-s3/objstore/s3store"
 )
@@ -63,6 +63,7 @@ func (c *cli) replicaArg(args []string, rest int) (replica string, others []stri
 	default:
 		replica, others = fromEnv, args
 	}
+	c.replica = replica
 	return replica, others, checkURL(replica)
 }
 
@@ -78,15 +79,28 @@ func checkURL(replica string) error {
 	scheme, _, ok := strings.Cut(replica, ":")
 	switch {
 	case !ok:
-		return usagef("%q is no replica URL; it looks like s3://bucket/path, file:///directory or https://host/path", replica)
+		return usagef("%q is no replica URL; %s", replica, urlOf(replica))
 	case !slices.Contains(schemes, scheme):
-		return usagef("the replica's URL has the unknown scheme %q%s", scheme, nearest.Hint(scheme, schemes))
+		return usagef("the replica's URL has the unknown scheme %q; it is s3 (with an endpoint also for Google, R2, Tigris and others), "+
+			"file, https or http", scheme)
 	case scheme == "s3":
 		if _, _, err := s3store.ParseURL(replica); err != nil {
 			return &usageError{err}
 		}
 	}
 	return nil
+}
+
+// urlOf says what to write instead of a path, which is what people try first.
+func urlOf(path string) string {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return "it looks like s3://bucket/path, file:///directory or https://host/path"
+	case info.IsDir():
+		return "for the directory write file:" + path
+	}
+	return "it is a local file, and a replica is a directory or a prefix; ltxctl push makes one of a database"
 }
 
 // displayURL is a replica URL as it may be shown: without user, password and query, which may hold secrets.

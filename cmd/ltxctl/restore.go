@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -81,6 +82,8 @@ func (c *cli) restoreArgs(args []string, o *restoreOptions) (url string, err err
 	switch {
 	case o.output == "":
 		return "", usagef("no file to restore to: give it after the replica, or with -o")
+	case isDirectory(o.output):
+		return "", usagef("%s is a directory; give the file to make in it", o.output)
 	case looksLikeURL(o.output):
 		return "", usagef("%s is a URL; a restore makes a local file, and ltxctl push makes a replica of one", displayURL(o.output))
 	case o.follow && (o.moment.time != "" || o.moment.txid != ""):
@@ -89,6 +92,11 @@ func (c *cli) restoreArgs(args []string, o *restoreOptions) (url string, err err
 		return "", usagef("--integrity-check and --follow exclude each other: the file does not stand still")
 	}
 	return url, nil
+}
+
+func isDirectory(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func (o restoreOptions) existing() restore.Existing {
@@ -103,6 +111,7 @@ type restored struct {
 	Replica string `json:"replica"`
 	restore.Report
 	AllRequests int64   `json:"all_requests"`              // those that opened the replica included
+	AllBytes    int64   `json:"all_bytes"`                 // what those have brought
 	Dollars     float64 `json:"estimated_dollars"`         // of all requests
 	Seconds     float64 `json:"seconds"`                   // of the restore
 	Integrity   string  `json:"integrity_check,omitempty"` // "ok", or what is wrong; empty when it was not asked for
@@ -131,7 +140,7 @@ func (c *cli) restore(ctx context.Context, url string, o restoreOptions) error {
 	}
 	cost := r.metrics.Stats()
 	out := restored{
-		Replica: displayURL(url), Report: report, AllRequests: cost.Requests(), Dollars: dollars(cost), Seconds: report.Took.Seconds(),
+		Replica: displayURL(url), Report: report, AllRequests: cost.Requests(), AllBytes: cost.BytesIn, Dollars: dollars(cost), Seconds: report.Took.Seconds(),
 	}
 	if o.check {
 		if out.Integrity, err = localdb.Check(ctx, report.Path); err != nil {
@@ -164,7 +173,11 @@ func (r *restored) text(screen render.Screen) string {
 	}
 	fact("state", "txid %s of %s, %s", shortTXID(r.TXID, digits), render.Millis(r.Time), screen.Age(r.Time))
 	fact("database", "%s in %s of %s", render.Bytes(r.Bytes), render.Count(r.Pages, "page"), render.Bytes(int64(r.PageSize)))
-	fact("fetched", "%s in %s, %s, %s", render.Bytes(r.Fetched), render.Count(r.AllRequests, "request"), money(r.Dollars), render.Duration(r.Took))
+	cost := ", " + money(r.Dollars)
+	if isFree(r.Replica) {
+		cost = ""
+	}
+	fact("fetched", "%s in %s%s, %s", render.Bytes(r.AllBytes), render.Count(r.AllRequests, "request"), cost, render.Duration(r.Took))
 	if r.Restarts > 0 {
 		fact("restarts", "%d: files went away meanwhile, and it began again with a newer state", r.Restarts)
 	}

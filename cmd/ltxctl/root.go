@@ -22,6 +22,8 @@ type cli struct {
 	json    bool
 	color   string
 	verbose bool
+
+	replica string // the URL that the arguments or the environment name; empty until they were read
 }
 
 // run runs the command line and returns the exit code.
@@ -58,6 +60,8 @@ help replica-url" tells more; "ltxctl demo" shows everything without a bucket.`,
 	flags.StringVar(&c.color, "color", "auto", "use colours: auto, always, never; auto respects NO_COLOR")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log what happens to standard error")
 	flags.SortFlags = false
+	completes(root, "color", "auto", "always", "never")
+	root.SetHelpCommand(helpCommand())
 	root.PersistentPreRunE = func(*cobra.Command, []string) error { return c.checkColor() }
 	root.AddCommand(
 		c.listCommand(), c.infoCommand(), c.statusCommand(), c.queryCommand(), c.shellCommand(), c.historyCommand(), c.diffCommand(),
@@ -67,6 +71,44 @@ help replica-url" tells more; "ltxctl demo" shows everything without a bucket.`,
 		topic("replica-url", "How a replica is named, and which settings there are", replicaURLHelp),
 	)
 	return root
+}
+
+// completes tells shells the values of a flag.
+func completes(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag
+	}
+}
+
+// helpCommand is cobra's, but that what it does not know is an error.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		Long:  "Help shows what a command does, its flags and examples; or one of the topics\nat the end of \"ltxctl help\".",
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			var names []cobra.Completion
+			if found, _, err := cmd.Root().Find(args); err == nil {
+				for _, sub := range found.Commands() {
+					if !sub.Hidden {
+						names = append(names, cobra.CompletionWithDesc(sub.Name(), sub.Short))
+					}
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, rest, err := cmd.Root().Find(args)
+			switch {
+			case err != nil:
+				return &usageError{err}
+			case len(rest) > 0:
+				return unknownCommand(found, rest)
+			}
+			found.InitDefaultHelpFlag() // so that it is among the flags
+			return found.Help()
+		},
+	}
 }
 
 func topic(name, short, text string) *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -83,6 +84,7 @@ func (c *cli) querySandboxed(ctx context.Context, replica, text string, params s
 	start := time.Now()
 	sb, err := sandbox.Options{
 		Time: o.session.time, TXID: o.session.txid, PollInterval: -1, Instances: 1, Log: c.logger(),
+		Compiling: c.tellCompiling,
 		Limits: sandbox.Limits{
 			Memory: int64(o.sandbox.memory), Time: o.timeout,
 			Rows: o.sandbox.rows, Bytes: int64(o.sandbox.bytes), Fetch: int64(o.sandbox.fetch),
@@ -101,6 +103,12 @@ func (c *cli) querySandboxed(ctx context.Context, replica, text string, params s
 		}))
 	}
 	return errors.Join(err, sb.Close())
+}
+
+// tellCompiling says what takes so long the first time.
+func (c *cli) tellCompiling() {
+	text := "ltxctl: compiling the sandbox, which is kept; this once it takes ten seconds to a minute"
+	fmt.Fprintln(c.stderr, c.screen(c.stderr).Wrap(text, ""))
 }
 
 // writeRows runs a statement and writes what comes back.

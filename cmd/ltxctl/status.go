@@ -45,7 +45,7 @@ object a line. Each look costs a listing of the replica and a few requests.`,
 		return c.showStatus(ctx, url)
 	})
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "look again and again, until Ctrl-C")
-	cmd.Flags().DurationVar(&interval, "interval", interval, "time between two looks, with --watch")
+	cmd.Flags().Var(span{d: &interval}, "interval", "time between two looks, with --watch")
 	return cmd
 }
 
@@ -138,10 +138,13 @@ func (c *cli) writeStatus(w io.Writer, r statusReport) error {
 	p.fact("writer", strings.TrimPrefix(p.screen.Wrap(c.writerOf(r.Lease), "            "), "            "))
 	p.fact("database", fmt.Sprintf("%s in %s of %s", render.Bytes(p.Bytes), render.Count(p.Pages, "page"), render.Bytes(int64(p.PageSize))))
 	p.window()
-	p.fact("stored", fmt.Sprintf("%s in %s, $%.2f a month", render.Bytes(p.Stored.Bytes), render.Count(p.Stored.Files, "file"), r.Storage))
-	p.fact("following", fmt.Sprintf("$%.2f a month per follower of a busy writer, $%.2f of an idle one",
-		r.Following.Busy.Dollars, r.Following.Idle.Dollars))
-	p.fact("", fmt.Sprintf("(poll 1 s, %d requests a minute; AWS's prices, without transfer)", (r.Following.Busy.Gets+r.Following.Busy.Lists)/(60*month)))
+	stored := fmt.Sprintf("%s in %s", render.Bytes(p.Stored.Bytes), render.Count(p.Stored.Files, "file"))
+	if isFree(r.Replica) {
+		p.fact("stored", stored)
+	} else {
+		p.fact("stored", fmt.Sprintf("%s, $%.2f a month", stored, r.Storage))
+		p.following(r.Following)
+	}
 	p.b.WriteByte('\n')
 	if err := p.levels(); err != nil {
 		return err
@@ -149,6 +152,12 @@ func (c *cli) writeStatus(w io.Writer, r statusReport) error {
 	p.notes()
 	_, err := io.WriteString(w, p.b.String())
 	return err
+}
+
+// following says what followers cost.
+func (p *infoPage) following(f following) {
+	p.fact("following", fmt.Sprintf("$%.2f a month per follower of a busy writer, $%.2f of an idle one", f.Busy.Dollars, f.Idle.Dollars))
+	p.fact("", fmt.Sprintf("(poll 1 s, %d requests a minute; AWS's prices, without transfer)", (f.Busy.Gets+f.Busy.Lists)/(60*month)))
 }
 
 // writerOf says who writes.

@@ -61,7 +61,7 @@ anything was seen.`,
 	f.BoolVar(&o.deep, "deep", false, "also build the database and run PRAGMA integrity_check")
 	f.StringArrayVarP(&o.times, "time", "t", nil, "with --deep: build it at this time instead of the newest state (repeatable)")
 	f.StringArrayVar(&o.txids, "txid", nil, "with --deep: build it at this transaction (repeatable)")
-	f.DurationVar(&o.sample, "sample", 0, "check files in random order for so long, like 10m, instead of all")
+	f.Var(span{d: &o.sample}, "sample", "check files in random order for so long, like 10m, instead of all")
 	f.StringVar(&o.tempDir, "temp-dir", "", "where --deep builds the database (default: the system's)")
 	return cmd
 }
@@ -73,8 +73,6 @@ func (c *cli) verifyMoments(o verifyOptions) (moments []moment, err error) {
 		return nil, usagef("--time and --txid choose what --deep builds; without --deep all files of all moments are checked anyway")
 	case !o.deep && o.tempDir != "":
 		return nil, usagef("--temp-dir is for --deep, which alone builds a file")
-	case o.sample < 0:
-		return nil, usagef("--sample %s: it cannot be negative", o.sample)
 	case !o.deep:
 		return nil, nil
 	}
@@ -228,7 +226,7 @@ func (c *cli) writeVerified(v verified) error {
 	if c.json {
 		err = c.writeJSON(v)
 	} else {
-		_, err = io.WriteString(c.stdout, v.text(c.screen(c.stdout)))
+		_, err = io.WriteString(c.stdout, v.text(c.screen(c.stdout), c.complete(v.next())))
 	}
 	if code := exits[v.Outcome]; err == nil && code != exitOK {
 		return &reported{code}
@@ -236,8 +234,8 @@ func (c *cli) writeVerified(v verified) error {
 	return err
 }
 
-// text is the report for people.
-func (v *verified) text(screen render.Screen) string {
+// text is the report for people, next what they should do about it.
+func (v *verified) text(screen render.Screen, next string) string {
 	var b strings.Builder
 	paint := map[verify.Outcome]render.Paint{verify.Good: render.Good, verify.Bad: render.Bad, verify.Unknown: render.Warning}
 	fmt.Fprintf(&b, "%s  %s\n", screen.Paint(paint[v.Outcome], string(v.Outcome)), v.Replica)
@@ -264,7 +262,7 @@ func (v *verified) text(screen render.Screen) string {
 	for _, n := range v.Notes {
 		fmt.Fprintf(&b, "%s\n", screen.Wrap("note: "+n, "  "))
 	}
-	if next := v.next(); next != "" {
+	if next != "" {
 		fmt.Fprintf(&b, "%s\n", screen.Wrap("→ "+next, "  "))
 	}
 	return b.String()

@@ -32,7 +32,8 @@ type Bucket struct {
 	base   url.URL // of the bucket, without a slash at the end of its path
 	root   string  // of the replica in it, with a slash at its end
 	region string
-	ask    Provider // nil is none
+	ask    Provider      // nil is none
+	asking chan struct{} // holds a token while somebody asks
 
 	mu    sync.Mutex
 	known Credentials // guarded by mu
@@ -72,8 +73,18 @@ func (b *Bucket) sign(ctx context.Context, u url.URL) (string, error) {
 	return sigv4.Sign(u, signer, b.region, time.Now(), signatureLife), nil
 }
 
-// credentials returns those that are known, or asks. Several may ask at once; what came last is kept.
+// credentials returns those that are known, or asks. One asks, and who comes meanwhile waits for the answer: a page may show a window to
+// log in.
 func (b *Bucket) credentials(ctx context.Context) (Credentials, error) {
+	if c, ok := b.fresh(time.Now()); ok {
+		return c, nil
+	}
+	select {
+	case b.asking <- struct{}{}:
+		defer func() { <-b.asking }()
+	case <-ctx.Done():
+		return Credentials{}, context.Cause(ctx)
+	}
 	if c, ok := b.fresh(time.Now()); ok {
 		return c, nil
 	}

@@ -56,7 +56,7 @@ func parseS3(u *url.URL, ask Provider) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bucket{base: base, root: root + "/", region: s.region, ask: ask}, nil
+	return &Bucket{base: base, root: root + "/", region: s.region, ask: ask, asking: make(chan struct{}, 1)}, nil
 }
 
 // settings are the parameters of an s3 URL.

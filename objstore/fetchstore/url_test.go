@@ -5,7 +5,9 @@ import (
 	"errors"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/litefs-s3/litefs-s3/objstore"
@@ -127,6 +129,45 @@ func TestBucket_Credentials(t *testing.T) {
 	if _, err := place.Object(t.Context(), "a"); !errors.Is(err, fails) || !errors.Is(err, objstore.ErrAccess) {
 		t.Errorf("got %v", err)
 	}
+}
+
+// TestBucket_AsksOnce: requests that begin together, as the first ones do, need one answer; and nobody has to wait for it who does not want to.
+func TestBucket_AsksOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked, answer := 0, make(chan struct{})
+		place, err := ParseURL("s3://bucket/app", func(context.Context) (Credentials, error) {
+			asked++
+			<-answer
+			return Credentials{AccessKeyID: "AKID", SecretAccessKey: "s"}, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if _, err := place.Object(t.Context(), "a"); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		wg.Go(func() {
+			if _, err := place.Object(ctx, "a"); !errors.Is(err, context.Canceled) {
+				t.Errorf("cancelled: got %v", err)
+			}
+		})
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		close(answer)
+		wg.Wait()
+		if asked != 1 {
+			t.Errorf("asked %d times", asked)
+		}
+	})
 }
 
 func TestStatusError(t *testing.T) {

@@ -34,7 +34,7 @@ func Open(dir string) (*Store, error) {
 		return nil, fmt.Errorf("open directory %q: it is not a path", dir)
 	}
 	if info, err := os.Stat(absolute); err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("open directory %s: it is a file", absolute)
+		return nil, fmt.Errorf("open directory %s: it is a file; a replica is a directory of LTX files", absolute)
 	}
 	s := &Store{dir: absolute, gate: make(chan struct{}, 1), swept: make(map[string]bool)}
 	if _, err := s.currentLayout(); err != nil {
@@ -61,6 +61,15 @@ func Create(dir string, layout Layout) (*Store, error) {
 	}
 	return Open(absolute)
 }
+
+// missingError is a directory that is not there: what objstore calls a bucket.
+type missingError string
+
+func (e missingError) Error() string {
+	return "directory " + string(e) + " is not there; make it, or mend its name"
+}
+
+func (e missingError) Unwrap() error { return objstore.ErrNoBucket }
 
 // Dir returns the absolute path of the directory.
 func (s *Store) Dir() string { return s.dir }
@@ -129,7 +138,7 @@ func isMissing(err error) bool {
 // missing tells a missing file from a missing directory.
 func (s *Store) missing() error {
 	if _, err := os.Stat(s.dir); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("directory %s is not there: %w", s.dir, objstore.ErrNoBucket)
+		return missingError(s.dir)
 	}
 	return objstore.ErrNotFound
 }

@@ -176,13 +176,21 @@ func (c Config) validateEndpoint() error {
 	u, err := url.Parse(whole)
 	switch {
 	case err != nil || u.Hostname() == "" || strings.Count(whole, "://") != 1:
-		return errors.New("the endpoint is not a URL such as https://s3.example.com:9000")
+		return fmt.Errorf("the endpoint%s is not a URL such as https://s3.example.com:9000", harmless(c.Endpoint))
 	case u.User != nil:
 		return errors.New("the endpoint holds a user name; credentials go into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	case u.RawQuery != "" || u.Fragment != "":
 		return errors.New("the endpoint holds more than scheme, host, port and path")
 	}
 	return nil
+}
+
+// harmless is text to quote in an error, after a space, or nothing when it might hold credentials.
+func harmless(text string) string {
+	if strings.ContainsAny(text, "@?") {
+		return ""
+	}
+	return fmt.Sprintf(" %.100q", text)
 }
 
 func (c Config) validateCredentials() error {

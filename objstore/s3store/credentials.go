@@ -3,6 +3,7 @@ package s3store
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -41,7 +42,12 @@ func loadAWS(ctx context.Context, cfg Config) (aws.Config, error) {
 		options = append(options, config.WithCredentialsProvider(provider))
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
-	if err != nil {
+	var unknown config.SharedConfigProfileNotExistError
+	switch {
+	case errors.As(err, &unknown):
+		return aws.Config{}, fmt.Errorf("profile %q is in none of the shared AWS files; mend profile=… of the URL, or AWS_PROFILE: %w",
+			unknown.Profile, objstore.ErrAccess)
+	case err != nil:
 		return aws.Config{}, fmt.Errorf("AWS configuration: %w", err)
 	}
 	return loaded, nil
@@ -77,6 +83,18 @@ func litestreamCredentials() aws.CredentialsProvider {
 	return credentials.NewStaticCredentialsProvider(id, secret, "")
 }
 
+// halfPair says which half of the credentials in the environment is missing when the other one is there; nothing else says so.
+func halfPair() string {
+	const id, secret = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
+	switch {
+	case os.Getenv(id) != "" && os.Getenv(secret) == "":
+		return id + " is set, and " + secret + " is not"
+	case os.Getenv(id) == "" && os.Getenv(secret) != "":
+		return secret + " is set, and " + id + " is not"
+	}
+	return ""
+}
+
 // resolve asks for credentials once, so that a missing set is an error now and not a wait in every request.
 func (s *Store) resolve(ctx context.Context) error {
 	limit := credentialsTimeout
@@ -95,6 +113,8 @@ func (s *Store) resolve(ctx context.Context) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case instance && halfPair() != "":
+		return fmt.Errorf("no credentials: %s: %w", halfPair(), objstore.ErrAccess)
 	case instance:
 		return fmt.Errorf("no credentials: tried AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the LITESTREAM_ pair,"+
 			" web identity, the shared AWS files, the container's role and (for %v) that of an EC2 instance;"+

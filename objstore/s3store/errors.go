@@ -48,7 +48,12 @@ func (e *ResponseError) Unwrap() error { return e.kind }
 // fail turns whatever the SDK returned into the error of op on key. It keeps nothing of the SDK's own error, which
 // may quote headers and URLs.
 func (s *Store) fail(ctx context.Context, op, key string, err error) error {
-	return &objstore.OpError{Op: op, Key: key, Err: s.translate(ctx, err)}
+	err = s.translate(ctx, err)
+	var answer *ResponseError
+	if errors.As(err, &answer) && op == "list" && answer.kind == objstore.ErrNotFound && s.cfg.Endpoint != "" {
+		answer.Advice = fmt.Sprintf("no bucket is listed there; check the endpoint %s, above all its path", s.cfg.Endpoint)
+	}
+	return &objstore.OpError{Op: op, Key: key, Err: err}
 }
 
 func (s *Store) translate(ctx context.Context, err error) error {
@@ -85,6 +90,9 @@ func (s *Store) responseError(response *smithyhttp.ResponseError, err error) err
 		e.Code = ""
 	}
 	e.Advice, e.kind = classify(e.Status, e.Code)
+	if e.kind == objstore.ErrNoBucket {
+		e.Advice = fmt.Sprintf("create the bucket %.100q or correct its name", s.cfg.Bucket)
+	}
 	if region := response.Response.Header.Get("X-Amz-Bucket-Region"); region != "" && region != s.region() && wrongRegion(e) {
 		e.Advice = fmt.Sprintf("the bucket is in region %.40s and the request went to %s: set region=%.40[1]s",
 			s.redact(region), s.region())
@@ -112,7 +120,7 @@ const (
 func classify(status int, code string) (advice string, kind error) {
 	switch code {
 	case "NoSuchBucket":
-		return "create the bucket or correct its name", objstore.ErrNoBucket
+		return "", objstore.ErrNoBucket // responseError knows its name
 	case "NoSuchKey", "NotFound":
 		return "", objstore.ErrNotFound
 	case "InvalidAccessKeyId", "SignatureDoesNotMatch":
@@ -172,8 +180,10 @@ func (s *Store) networkError(err error) error {
 	switch {
 	case errors.As(err, &untrusted):
 		return fmt.Errorf("%s; name its authority in ca-file or AWS_CA_BUNDLE", s.redact(text))
-	case kind == nil:
+	case kind == nil && s.cfg.Endpoint == "":
 		return errors.New(s.redact(text))
+	case kind == nil:
+		return fmt.Errorf("endpoint %s: %s", s.cfg.Endpoint, s.redact(text))
 	}
 	return fmt.Errorf("%s: %w", s.redact(text), kind)
 }

@@ -104,7 +104,7 @@ func TestErrors(t *testing.T) {
 		{403, "RequestTimeTooSkewed", "The difference is too large.", "access", "clock"},
 		{400, "ExpiredToken", "The provided token has expired.", "access", "new temporary credentials"},
 		{401, "", "", "access", "401"},
-		{404, "NoSuchBucket", "The bucket does not exist.", "no bucket", "create the bucket"},
+		{404, "NoSuchBucket", "The bucket does not exist.", "no bucket", "create the bucket \"bucket"},
 		{400, "InvalidArgument", "No.", "plain", "400 InvalidArgument: No."},
 		{400, "AuthorizationHeaderMalformed", "expecting 'us-west-2'", "plain", "set region or endpoint"},
 		{301, "PermanentRedirect", "Use the specified endpoint.", "plain", "set region or endpoint"},

@@ -184,6 +184,40 @@ func TestOpen_NoCredentials(t *testing.T) {
 	}
 }
 
+// TestOpen_HalfCredentials: a pair of which one half is missing, or misspelt, is named.
+func TestOpen_HalfCredentials(t *testing.T) {
+	for _, test := range []struct{ set, want string }{
+		{"AWS_ACCESS_KEY_ID=" + accessKey, "AWS_ACCESS_KEY_ID is set, and AWS_SECRET_ACCESS_KEY is not"},
+		{"AWS_SECRET_ACCESS_KEY=" + secretKey, "AWS_SECRET_ACCESS_KEY is set, and AWS_ACCESS_KEY_ID is not"},
+	} {
+		bareEnv(t, "AWS_EC2_METADATA_DISABLED=true", test.set)
+		_, err := s3store.Open(t.Context(), s3store.Config{Bucket: "bucket"})
+		if !errors.Is(err, objstore.ErrAccess) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("got %v, want %q", err, test.want)
+		}
+		if err != nil && strings.Contains(err.Error(), "lanted") {
+			t.Errorf("a secret is in %v", err)
+		}
+	}
+}
+
+// TestStore_EndpointIsWrong: where nothing lists buckets, or something else than asked for is spoken, the endpoint is named.
+func TestStore_EndpointIsWrong(t *testing.T) {
+	bareEnv(t)
+	server := httptest.NewServer(xmlError(404, "NoSuchKey", "The specified key does not exist."))
+	defer server.Close()
+	for endpoint, want := range map[string]string{
+		server.URL + "/bucket":                           server.URL + "/bucket",
+		"https" + strings.TrimPrefix(server.URL, "http"): "the server speaks plain http",
+	} {
+		store := open(t, s3store.Config{Bucket: "bucket", Anonymous: true, Endpoint: endpoint})
+		_, err := store.List(t.Context(), "app/", "")
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "endpoint "+endpoint) {
+			t.Errorf("%s: got %v, want %q and the endpoint", endpoint, err, want)
+		}
+	}
+}
+
 // TestOpen_Refused wants settings that contradict each other to be errors.
 func TestOpen_Refused(t *testing.T) {
 	bareEnv(t)
@@ -200,7 +234,9 @@ func TestOpen_Refused(t *testing.T) {
 		{s3store.Config{Bucket: "b-1", StallTimeout: -1}, "negative"},
 		{s3store.Config{Bucket: "b-1", PartSize: 1}, "at least"},
 		{s3store.Config{Bucket: "b-1", Anonymous: true, CAFile: "/nonexistent.pem"}, "/nonexistent.pem"},
-		{s3store.Config{Bucket: "b-1", Profile: "nobody"}, "nobody"},
+		{s3store.Config{Bucket: "b-1", Profile: "nobody"}, `profile "nobody" is in none of the shared AWS files`},
+		{s3store.Config{Bucket: "b-1", Anonymous: true, Endpoint: "ftp://files.example.com"}, `the endpoint "ftp://files.example.com" is not a URL`},
+		{s3store.Config{Bucket: "b-1", Anonymous: true, Endpoint: "ftp://me:planted@files.example.com"}, "the endpoint is not a URL"},
 	} {
 		_, err := s3store.Open(t.Context(), test.cfg)
 		if err == nil || !strings.Contains(err.Error(), test.text) {

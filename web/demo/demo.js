@@ -1,6 +1,7 @@
 // The demo page: one replica, one moment of it, one query at a time.
 import { open } from "../litefs-s3.js";
 import { Grid } from "./grid.js";
+import { formatLink, parseLink } from "./link.js";
 import { showSchema } from "./schema.js";
 import { Timeline, element, short } from "./timeline.js";
 import { ago, bytes, clock, count, duration } from "./words.js";
@@ -19,6 +20,7 @@ const EXAMPLES = {
 const timeline = new Timeline($("levels"));
 const grid = new Grid($("result"));
 const state = {
+  url: "", // of the replica
   db: undefined, // follows the writer
   view: undefined, // what is looked at: db, or an earlier moment
   moments: [],
@@ -32,7 +34,10 @@ const state = {
 
 // Opening.
 
-async function openReplica(url, credentials) {
+let openings = 0; // only the last one counts
+
+async function openReplica({ url, txid, sql }, credentials) {
+  const turn = ++openings;
   await closeReplica();
   problem();
   $("main").hidden = true;
@@ -40,15 +45,22 @@ async function openReplica(url, credentials) {
   $("doing").textContent = "Opening…";
   try {
     const began = performance.now();
-    state.db = state.view = await open(url, { credentials });
+    const db = await open(url, { credentials });
+    if (turn !== openings) {
+      return await db.close();
+    }
+    state.db = state.view = db;
     const took = performance.now() - began;
     $("main").hidden = false;
     $("welcome").hidden = true;
+    state.url = url;
     await refreshTimeline();
-    await start(url, took);
+    await start(url, took, txid, sql);
   } catch (err) {
-    $("doing").textContent = "Paste a replica's URL, or look at the sample.";
-    problem(err);
+    if (turn === openings) {
+      $("doing").textContent = "Paste a replica's URL, or look at the sample.";
+      problem(err);
+    }
   }
 }
 
@@ -61,8 +73,8 @@ async function closeReplica() {
   await Promise.allSettled([view !== db && view?.close(), db?.close()]);
 }
 
-// start shows what is there: the sample's examples, or the first table.
-async function start(url, took) {
+// start shows what is there: what the link asks for, else the sample's examples, or the first table.
+async function start(url, took, txid, sql) {
   const isSample = url === SAMPLE;
   const examples = isSample ? EXAMPLES : { "A million numbers": EXAMPLES["A million numbers"] };
   $("examples").replaceChildren(...Object.entries(examples).map(([name, sql]) => button(name, () => runSQL(sql))));
@@ -71,9 +83,29 @@ async function start(url, took) {
   if (first) {
     first.open = true;
   }
-  await runSQL(isSample ? EXAMPLES["Revenue by city"] : first ? lookSQL(first.dataset.name) : "SELECT * FROM sqlite_schema");
+  $("sql").value = sql ?? "";
+  if (txid) {
+    await goTo(txid);
+  }
+  await runSQL(sql ? sql : isSample ? EXAMPLES["Revenue by city"] : first ? lookSQL(first.dataset.name) : "SELECT * FROM sqlite_schema");
   state.started = true;
   console.info(`opened in ${duration(took)}`);
+}
+
+// goTo looks at a transaction that a link names.
+async function goTo(txid) {
+  const index = state.moments.findIndex((m) => short(m.txid) === short(txid.toLowerCase()));
+  if (index >= 0) {
+    await travel(index);
+  } else {
+    problem({ code: "OUTSIDE", message: `Transaction ${txid} of the link is not there any more; this is the newest state.` });
+  }
+}
+
+// updateLink puts what is looked at into the page's address.
+function updateLink() {
+  const txid = isLive() ? "" : short(state.moments[state.at].txid);
+  history.replaceState(null, "", formatLink({ url: state.url, txid, sql: $("sql").value.trim() }));
 }
 
 function button(text, onclick) {
@@ -87,13 +119,22 @@ function button(text, onclick) {
 const lookSQL = (table) => `SELECT * FROM "${table.replaceAll('"', '""')}" LIMIT 200`;
 const lookInside = (table) => runSQL(lookSQL(table));
 
+// HINTS say what to do next, where the message does not.
+const HINTS = {
+  UNREACHABLE: "Does the server run, and is its name in the URL right?",
+  ACCESS_DENIED: "Open Credentials and enter a key that may read it, or let everybody read the bucket.",
+  CREDENTIALS_EXPIRED: "Enter new ones.",
+  NO_REPLICA: "The URL has to name the folder that holds the folders 0000, 0001 and so on.",
+  OUTSIDE: "The slider shows what is still there.",
+};
+
 function problem(err) {
   const p = $("problem");
   p.hidden = !err;
   if (err) {
     const code = document.createElement("b");
     code.textContent = err.code ?? err.name;
-    p.replaceChildren(code, err.message);
+    p.replaceChildren(code, err.message, HINTS[err.code] ? ` — ${HINTS[err.code]}` : "");
   }
 }
 
@@ -211,6 +252,9 @@ async function run({ quiet = false } = {}) {
     return;
   }
   await abandon();
+  if (!quiet) {
+    updateLink();
+  }
   const controller = (state.running = new AbortController());
   const { view } = state;
   const before = await view.status().catch(() => undefined);
@@ -221,11 +265,12 @@ async function run({ quiet = false } = {}) {
   $("stop").disabled = false;
   const meter = quiet ? undefined : setInterval(() => showCost(view, before, began, undefined), 100);
   try {
-    await showRows(view.stream(sql, [], { signal: controller.signal }), controller);
+    await showRows(view.stream(sql, [], { signal: controller.signal }), controller, { quiet });
   } catch (err) {
     if (state.running === controller) {
       grid.fail(err.code === "ABORTED" ? "Stopped." : `${err.code ?? err.name}: ${err.message}`);
       $("more").hidden = true;
+      $("tools").hidden = true;
     }
   } finally {
     clearInterval(meter);
@@ -240,7 +285,7 @@ async function run({ quiet = false } = {}) {
 }
 
 // showRows shows the next rows of a stream. It stops asking when there are enough, and so the query stops as well.
-async function showRows(stream, controller, shown = 0) {
+async function showRows(stream, controller, { shown = 0, quiet = false } = {}) {
   state.rows = stream;
   let batch = [];
   const flush = () => {
@@ -262,12 +307,16 @@ async function showRows(stream, controller, shown = 0) {
       batch.push(value);
     }
   }
-  if (state.running !== controller && shown === 0) {
+  if ((state.running !== controller && shown === 0) || (quiet && grid.studied)) {
     return;
   }
   flush();
   $("more").hidden = !more;
-  $("more").onclick = () => showRows(stream, controller, shown).catch((err) => grid.fail(err.message));
+  $("tools").hidden = shown === 0;
+  $("more").onclick = () => showRows(stream, controller, { shown }).catch((err) => {
+    $("more").hidden = true;
+    grid.end(err.code === "ABORTED" ? "Stopped." : `${err.code ?? err.name}: ${err.message}`);
+  });
 }
 
 async function showCost(view, before, began, took) {
@@ -280,7 +329,7 @@ async function showCost(view, before, began, took) {
   const strong = (text) => Object.assign(document.createElement("b"), { textContent: text });
   $("cost").replaceChildren(strong(duration(took ?? performance.now() - began)), " · ", strong(count(requests, "request")), ` · ${bytes(read)} read`);
   if (took !== undefined) {
-    $("said").textContent = `${count($("result").querySelectorAll("tbody tr").length, "row")}, ${$("cost").textContent}`;
+    $("said").textContent = `${count(grid.rows, "row")}, ${$("cost").textContent}`;
     state.costs = [...state.costs.slice(-59), { requests, read }];
     drawHistory();
   }
@@ -320,7 +369,7 @@ async function follow() {
   await refreshTimeline();
   if (isLive() && !state.running && $("more").hidden) {
     await showSchema($("schema"), state.view, lookInside);
-    if (!state.running && !travelling && !/\brandom|RECURSIVE/i.test($("sql").value)) {
+    if (!state.running && !travelling && !grid.studied && !/\brandom|RECURSIVE/i.test($("sql").value)) {
       await run({ quiet: true });
     }
   }
@@ -333,12 +382,18 @@ $("open").onsubmit = (event) => {
   const form = new FormData(event.target);
   const given = Object.fromEntries(["accessKeyId", "secretAccessKey", "sessionToken"].map((name) => [name, form.get(name) || undefined]));
   event.target.querySelector("details").open = false;
-  location.hash = encodeURIComponent(form.get("url").trim());
-  openReplica(form.get("url").trim(), given.accessKeyId ? given : undefined);
+  openReplica({ url: form.get("url").trim() }, given.accessKeyId ? given : undefined);
+};
+$("open").onkeydown = (event) => {
+  const box = event.currentTarget.querySelector("details");
+  if (event.key === "Escape" && box.open) { // it lies over the page
+    box.open = false;
+    box.querySelector("summary").focus();
+  }
 };
 $("sample").onclick = () => {
   $("url").value = SAMPLE;
-  openReplica(SAMPLE);
+  openReplica({ url: SAMPLE });
 };
 $("moment").oninput = (event) => slide(Number(event.target.value));
 $("earlier").onclick = () => travel(state.at - 1);
@@ -355,12 +410,38 @@ $("sql").onkeydown = (event) => {
     run();
   }
 };
+// tell says that something was done, in place of the button's words for a moment, and to screen readers.
+function tell(button, text) {
+  const before = (button.dataset.words ??= button.textContent);
+  button.textContent = $("said").textContent = text;
+  setTimeout(() => (button.textContent = before), 1500);
+}
+
+const copy = (button, text) =>
+  navigator.clipboard.writeText(text).then(() => tell(button, "Copied"), () => tell(button, "The browser forbids it"));
+
+$("copy").onclick = (event) => copy(event.currentTarget, grid.tabs());
+$("link").onclick = (event) => {
+  updateLink();
+  copy(event.currentTarget, location.href);
+};
+$("download").onclick = () => {
+  const a = document.createElement("a");
+  a.href = URL.createObjectURL(new Blob([grid.csv()], { type: "text/csv" }));
+  a.download = "result.csv";
+  a.click();
+  setTimeout(() => URL.revokeObjectURL(a.href), 60_000);
+};
 setInterval(() => follow().catch(problem), 1000);
 
-const linked = decodeURIComponent(location.hash.slice(1));
-if (linked) {
-  $("url").value = linked;
-  openReplica(linked);
-} else {
-  $("url").value = SAMPLE;
+// openLinked opens what the page's address names.
+function openLinked() {
+  const link = parseLink(location.hash);
+  $("url").value = link.url || SAMPLE;
+  if (link.url) {
+    openReplica(link);
+  }
 }
+
+addEventListener("hashchange", openLinked); // another link, pasted into the same page
+openLinked();

@@ -40,6 +40,13 @@ func Code(err error) string {
 	return "OTHER"
 }
 
+// Message is an error in words. The code says what follows from it, so what stands for the code in the text is left out, and so is what
+// SQLite's name and its result code would add.
+func Message(err error) string {
+	text := strings.TrimSuffix(err.Error(), ": "+ErrArgument.Error())
+	return strings.TrimPrefix(strings.TrimPrefix(text, "sqlite3: "), "SQL logic error: ")
+}
+
 var codes = []struct {
 	err  error
 	code string

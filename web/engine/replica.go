@@ -71,16 +71,21 @@ func Open(ctx context.Context, store objstore.Store, opts Options) (*Replica, er
 	r.metrics = objstore.NewMetrics(store)
 	decorated := objstore.Retry(objstore.Limit(r.metrics, maxRequests), objstore.RetryOptions{Attempts: attempts})
 	r.source = pages.NewSource(decorated, rehomer{r}, r.cache)
+	borrowed := &borrowing{store: decorated, log: opts.Log}
 	var err error
 	r.tracker, err = index.Open(ctx, decorated, index.Options{
-		PollInterval: opts.PollInterval, Log: opts.Log, OnLoad: r.source.Admit, OnPoll: r.polled,
+		PollInterval: opts.PollInterval, Log: opts.Log, OnLoad: r.source.Admit, OnPoll: r.polled, Layouts: borrowed.layouts,
 	})
 	if err != nil {
 		r.source.Close()
 		return nil, err
 	}
 	r.running, r.cancel = context.WithCancel(context.Background())
+	r.use(borrowed)
 	r.wg.Go(func() { r.tracker.Run(r.running) })
+	if borrowed.lent() {
+		r.wg.Go(r.verify)
+	}
 	return r, nil
 }
 

@@ -393,3 +393,83 @@ test("the demo page opens a replica, queries it, and goes back in time", async (
   assert.deepEqual(faults, []);
   await demo.close();
 });
+
+describe("the demo page", () => {
+  // demoAt opens it with what follows # in its address.
+  const demoAt = async (fragment) => {
+    const demo = await newPage(browser, world);
+    await demo.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin: world.page });
+    demo.faults = [];
+    demo.on("pageerror", (err) => demo.faults.push(err.message));
+    await demo.goto(`${world.page}/demo/#${fragment}`);
+    return demo;
+  };
+  const query = async (demo, sql) => {
+    await demo.getByLabel("SQL statement").fill(sql);
+    await demo.getByRole("button", { name: "Run" }).click();
+  };
+
+  test("can be handed on as a link: the replica, the moment and the statement", async () => {
+    const sql = "SELECT max(id) AS \"a & b\", '50 %' AS share FROM numbers";
+    const demo = await demoAt(`${encodeURIComponent(world.public)}&txid=2&sql=${encodeURIComponent(sql)}`);
+    await demo.getByRole("columnheader", { name: "a & b" }).waitFor();
+    await demo.getByText("in the past").waitFor();
+    assert.equal(await demo.getByLabel("Transaction", { exact: true }).inputValue(), "2");
+    await query(demo, "SELECT 'another'");
+    await demo.getByRole("cell", { name: "another" }).waitFor();
+    await demo.getByRole("button", { name: "Copy link" }).click();
+    await demo.getByRole("button", { name: "Copied" }).waitFor();
+    const link = await demo.evaluate(() => navigator.clipboard.readText());
+    assert.equal(link, `${world.page}/demo/#${encodeURIComponent(world.public)}&txid=2&sql=${encodeURIComponent("SELECT 'another'")}`);
+    // Another link in the same page, of the newest state; and one that means nothing.
+    await demo.evaluate((url) => (location.hash = `${encodeURIComponent(url)}&sql=SELECT%20'third'`), world.public);
+    await demo.getByRole("cell", { name: "third" }).waitFor();
+    await demo.getByText("following").waitFor();
+    // Of two that come at once the last one counts.
+    await demo.evaluate((url) => {
+      location.hash = `${encodeURIComponent(url)}&sql=SELECT%20'overtaken'`;
+      setTimeout(() => (location.hash = `${encodeURIComponent(url)}&sql=SELECT%20'last'`));
+    }, world.public);
+    await demo.getByRole("cell", { name: "last" }).waitFor();
+    assert.equal(await demo.getByLabel("SQL statement").inputValue(), "SELECT 'last'");
+    await demo.evaluate(() => (location.hash = "nonsense&sql=%"));
+    await demo.getByRole("alert").getByText("ARGUMENT", { exact: true }).waitFor();
+    assert.deepEqual(demo.faults, []);
+    await demo.close();
+  });
+
+  test("shows odd values whole on demand, and hands rows on", async () => {
+    const demo = await demoAt(encodeURIComponent(world.public));
+    await demo.getByRole("region", { name: "Result" }).getByRole("table").waitFor();
+    await query(demo, "SELECT NULL AS n, '' AS e, 'a \"b\",c' AS q, x'00ff' AS blob, printf('%.*c', 5000, 'x') AS long");
+    const long = demo.getByRole("cell", { name: /^x{300}/ });
+    await long.waitFor();
+    assert.equal((await long.textContent()).length, 301);
+    await long.click();
+    await demo.waitForFunction(() => document.querySelector("#result td.whole")?.textContent.length === 5000);
+    const [download] = await Promise.all([demo.waitForEvent("download"), demo.getByRole("button", { name: "Download CSV" }).click()]);
+    assert.equal(download.suggestedFilename(), "result.csv");
+    const { readFile } = await import("node:fs/promises");
+    assert.equal(await readFile(await download.path(), "utf8"), `n,e,q,blob,long\n,"","a ""b"",c",x'00ff',${"x".repeat(5000)}\n`);
+    await query(demo, "SELECT 1 AS one, 'a\tb' AS two UNION ALL SELECT 2, NULL");
+    await demo.getByRole("columnheader", { name: "two" }).waitFor();
+    await demo.getByRole("button", { name: "Copy rows" }).click();
+    await demo.getByRole("button", { name: "Copied" }).waitFor();
+    assert.equal(await demo.evaluate(() => navigator.clipboard.readText()), "one\ttwo\n1\ta b\n2\t\n");
+    await query(demo, "SELECT id FROM numbers WHERE 0");
+    await demo.getByText("No rows.").waitFor();
+    assert.equal(await demo.getByRole("button", { name: "Download CSV" }).isVisible(), false);
+    await query(demo, "SELEC 1");
+    await demo.getByText(/^SQL: near "SELEC": syntax error/).waitFor();
+    assert.deepEqual(demo.faults, []);
+    await demo.close();
+  });
+
+  test("survives an address that is malformed", async () => {
+    const demo = await demoAt("%");
+    await demo.getByRole("button", { name: "Open" }).waitFor();
+    await demo.waitForFunction(() => document.getElementById("url").value !== "");
+    assert.deepEqual(demo.faults, []);
+    await demo.close();
+  });
+});

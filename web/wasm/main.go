@@ -46,7 +46,7 @@ func main() {
 
 // reason is what JavaScript gets to see of an error.
 func reason(err error) js.Value {
-	return js.ValueOf(map[string]any{"code": engine.Code(err), "message": err.Error(), "cause": innermost(err)})
+	return js.ValueOf(map[string]any{"code": engine.Code(err), "message": engine.Message(err), "cause": innermost(err)})
 }
 
 // innermost is the text of the error that all others were wrapped around.

@@ -103,6 +103,9 @@ func (d *Doctor) endpoint(ctx context.Context) (string, error) {
 
 // reason is an error of net/http without the URL, which may hold what is nobody's business.
 func reason(err error) string {
+	if errors.Is(err, http.ErrSchemeMismatch) {
+		return "the server speaks plain http; write http:// if that is meant"
+	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err.Error()
 	}

@@ -31,7 +31,7 @@ func (d *Doctor) chain(ctx context.Context) (string, error) {
 // openDatabase reads page 1 and the schema through SQLite.
 func (d *Doctor) openDatabase(ctx context.Context) (string, error) {
 	const sql = `SELECT (SELECT page_size FROM pragma_page_size) || ' bytes, ' || (SELECT page_count FROM pragma_page_count) || ' pages, ' ||
-		(SELECT count(*) FROM sqlite_schema WHERE type = 'table') || ' tables'`
+		(SELECT count(*) || iif(count(*) = 1, ' table', ' tables') FROM sqlite_schema WHERE type = 'table')`
 	rows, err := d.Query(ctx, sql)
 	if err != nil {
 		return "", advise(err, `an earlier moment may open: ltxctl query REPLICA "SELECT 1" --time "1 hour ago"`)

@@ -35,10 +35,14 @@ const (
 	meterEvery = 10 * time.Second
 	// barThrottle is the time between two looks of a bar.
 	barThrottle = 100 * time.Millisecond
+	// barDelay is how long something takes before a bar is worth looking at: what flashes up tells nobody anything.
+	barDelay = 400 * time.Millisecond
 )
 
-// Meter returns one that writes to w, which the screen describes.
-func (s Screen) Meter(w io.Writer) *Meter { return &Meter{screen: s, w: w, now: time.Now} }
+// Meter returns one that writes to w, which the screen describes, by the clock now.
+func (s Screen) Meter(w io.Writer, now func() time.Time) *Meter {
+	return &Meter{screen: s, w: w, now: now}
+}
 
 // Tell says how far it is: done of total, which is 0 while it is not known. Another what begins anew.
 func (m *Meter) Tell(what string, done, total int64, of Amount) {
@@ -53,6 +57,16 @@ func (m *Meter) Tell(what string, done, total int64, of Amount) {
 		return
 	}
 	m.line(done, total, of)
+}
+
+// lateWriter writes what a bar draws, once the bar is worth it.
+type lateWriter struct{ m *Meter }
+
+func (l lateWriter) Write(p []byte) (int, error) {
+	if l.m.now().Sub(l.m.begun) < barDelay {
+		return len(p), nil
+	}
+	return l.m.w.Write(p)
 }
 
 // begin turns to something else.
@@ -70,7 +84,7 @@ func (m *Meter) newBar(total int64, of Amount) *progressbar.ProgressBar {
 		total = -1 // a spinner
 	}
 	opts := []progressbar.Option{
-		progressbar.OptionSetWriter(m.w), progressbar.OptionSetDescription(m.what), progressbar.OptionThrottle(barThrottle),
+		progressbar.OptionSetWriter(lateWriter{m}), progressbar.OptionSetDescription(m.what), progressbar.OptionThrottle(barThrottle),
 		progressbar.OptionClearOnFinish(), progressbar.OptionSetPredictTime(true), progressbar.OptionSetElapsedTime(false),
 		progressbar.OptionSetSpinnerChangeInterval(0), // no goroutine
 		progressbar.OptionSetWidth(max(8, min(30, m.screen.Width/4))),

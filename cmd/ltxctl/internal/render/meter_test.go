@@ -11,8 +11,7 @@ func TestMeter_Lines(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var out bytes.Buffer
-	m := Screen{}.Meter(&out)
-	m.now = func() time.Time { return now }
+	m := Screen{}.Meter(&out, func() time.Time { return now })
 	m.Tell("restore", 0, 100<<20, OfBytes)
 	now = now.Add(9 * time.Second)
 	m.Tell("restore", 20<<20, 100<<20, OfBytes)
@@ -35,7 +34,11 @@ func TestMeter_Lines(t *testing.T) {
 func TestMeter_Bar(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	m := Screen{Terminal: true, Width: 80}.Meter(&out)
+	now := time.Now()
+	m := Screen{Terminal: true, Width: 80}.Meter(&out, func() time.Time { // a second passes with each look
+		now = now.Add(time.Second)
+		return now
+	})
 	m.Tell("restore", 0, 100<<20, OfBytes)
 	time.Sleep(2 * barThrottle)
 	m.Tell("restore", 50<<20, 100<<20, OfBytes)
@@ -53,6 +56,22 @@ func TestMeter_Bar(t *testing.T) {
 	}
 	if last := got[strings.LastIndexByte(strings.TrimRight(got, "\r"), '\r')+1:]; strings.TrimSpace(strings.ReplaceAll(last, "\x1b[2K", "")) != "" {
 		t.Errorf("the bar is left on the screen: %q", last)
+	}
+}
+
+// What is over at once shows no bar, and leaves nothing to clear.
+func TestMeter_SoonOver(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	now := time.Now()
+	m := Screen{Terminal: true, Width: 80}.Meter(&out, func() time.Time { return now })
+	m.Tell("restore", 0, 100<<20, OfBytes)
+	now = now.Add(barDelay / 2)
+	m.Tell("restore", 99<<20, 100<<20, OfBytes)
+	m.Tell("check", 3, 0, OfPages)
+	m.Stop()
+	if out.Len() > 0 {
+		t.Errorf("got %q", out.String())
 	}
 }
 

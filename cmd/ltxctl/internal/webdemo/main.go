@@ -49,7 +49,7 @@ func run(ctx context.Context, addr, dir string, every time.Duration) error {
 	defer s.source.Close()
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; give another address: make web-demo ADDR=localhost:8081", err)
 	}
 	fmt.Printf("http://%s/demo/\n", listener.Addr())
 	server := &http.Server{Handler: pages(dir, bucket), ReadHeaderTimeout: 10 * time.Second}
