@@ -22,18 +22,23 @@ var errMoved = errors.New("files are merged faster than they are read")
 // lentPatience is how long after the listing of an opening is here its stored page tables may still come.
 const lentPatience = 2 * time.Second
 
+// openBurst is how many requests the first listing announces: what the ends of forty files are asked for with, for which connections
+// are made while the listing is under way. A replica of fewer files leaves some of them unused, and they end after seconds.
+const openBurst = 48
+
 // listAndBorrow lists, and meanwhile asks for page tables that are stored elsewhere. It keeps those of files that the listing shows as they
 // were then. As long as they are referred to, loading their files takes no request.
 func (t *Tracker) listAndBorrow(ctx context.Context, list func(context.Context, objstore.Lister) (*Catalog, error)) (*Catalog, []*segment, error) {
+	first := objstore.AnnounceBurst(ctx, openBurst)
 	if t.opts.Layouts == nil {
-		c, err := list(ctx, t.store)
+		c, err := list(first, t.store)
 		return c, nil, err
 	}
 	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answer := make(chan []*Layout, 1)
 	go func() { answer <- t.opts.Layouts(asking) }()
-	c, err := list(ctx, t.store)
+	c, err := list(first, t.store)
 	if err != nil {
 		cancel()
 		<-answer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,6 +95,43 @@ func TestStoredTable_FitsOneFile(t *testing.T) {
 
 // Opening with stored page tables takes one step and one request when they are all there; what is missing or stale costs
 // requests, and never a wrong page.
+// announced notes what listings were announced to be followed by.
+type announced struct {
+	Reader
+	mu    sync.Mutex
+	lists []int // guarded by mu
+}
+
+func (a *announced) List(ctx context.Context, prefix, startAfter string) (objstore.Page, error) {
+	a.mu.Lock()
+	a.lists = append(a.lists, objstore.AnnouncedBurst(ctx))
+	a.mu.Unlock()
+	return a.Reader.List(ctx, prefix, startAfter)
+}
+
+// The listing of an opening says that many requests follow, with page tables from elsewhere and without; others do not.
+func TestOpen_AnnouncesBurst(t *testing.T) {
+	t.Parallel()
+	for _, opts := range []Options{
+		{}, {Layouts: func(context.Context) []*Layout { return nil }},
+	} {
+		m := newTestModel(t)
+		m.commit(4)
+		m.snapshot()
+		store := &announced{Reader: m.store}
+		tracker, err := Open(t.Context(), store, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := tracker.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if want := []int{openBurst, 0}; !slices.Equal(store.lists, want) {
+			t.Errorf("listings announced %d requests, want %d", store.lists, want)
+		}
+	}
+}
+
 func TestLent_Transcript(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

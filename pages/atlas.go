@@ -32,10 +32,17 @@ func (a *atlas) learn(pgno uint32, page []byte) {
 	if !ok {
 		return
 	}
+	var on *sheet // of the child before: its neighbours lie on it, too
+	at := uint32(0)
 	for i := range t.Len() {
-		if child := t.Child(i); child > 1 && child != pgno {
-			a.sheet(child / sheetPages)[child%sheetPages].Store(pgno)
+		child := t.Child(i)
+		if child <= 1 || child == pgno {
+			continue
 		}
+		if n := child / sheetPages; on == nil || n != at {
+			on, at = a.sheet(n), n
+		}
+		on[child%sheetPages].Store(pgno)
 	}
 }
 

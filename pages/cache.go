@@ -212,8 +212,8 @@ func (c *Cache) find(k key) (*entry, bool) {
 }
 
 func (s *shard) findLocked(k key) (*entry, bool) {
-	if e, ok := s.pages.Peek(k); ok {
-		return e, true
+	if e, ok := s.pages.Peek(k); ok || s.fresh.Len() == 0 {
+		return e, ok
 	}
 	return s.fresh.Peek(k)
 }
@@ -349,7 +349,8 @@ func (c *Cache) turn(s *shard, fresh, maySpare bool) (removed bool) {
 		s.line(fresh).Get(k) // moves it
 		return false
 	}
-	c.remove(s, k, e)
+	s.line(fresh).RemoveOldest()
+	c.removed(e)
 	return true
 }
 
@@ -378,6 +379,11 @@ func (c *Cache) spare(e *entry) bool {
 // remove takes a page out. The caller holds s.mu.
 func (c *Cache) remove(s *shard, k key, e *entry) {
 	s.line(e.fresh).Remove(k)
+	c.removed(e)
+}
+
+// removed takes a page off the accounts that has just gone out of its line. The caller holds the shard's mu.
+func (c *Cache) removed(e *entry) {
 	c.used.Add(-e.size())
 	c.count(e, -e.size())
 	e.release()
@@ -435,14 +441,19 @@ func (c *Cache) putRaw(k fileKey, b index.Blob) bool {
 
 // frame returns the bytes of f when they came with the index of its file.
 func (c *Cache) frame(k fileKey, f index.Frame) ([]byte, bool) {
-	c.raw.mu.Lock()
-	b, ok := c.raw.blobs.Get(k)
-	c.raw.mu.Unlock()
+	b, ok := c.blob(k)
 	at := f.Off - b.Off
 	if !ok || at < 0 || at+f.Size > int64(len(b.Data)) {
 		return nil, false
 	}
 	return b.Data[at : at+f.Size], true
+}
+
+// blob returns what is kept of a file as it came.
+func (c *Cache) blob(k fileKey) (index.Blob, bool) {
+	c.raw.mu.Lock()
+	defer c.raw.mu.Unlock()
+	return c.raw.blobs.Get(k)
 }
 
 func (r *rawCache) shrink(c *Cache, room int64) {

@@ -42,7 +42,8 @@ type course struct {
 	window int64  // bytes of decoded pages to have ahead
 	whole  bool   // began with the first leaf
 	edge   walk   // what was asked for; of no meaning before there is a window
-	guess  uint32 // and beyond it, up to this page
+	guess  uint32 // and beyond it, up to this page,
+	begin  uint32 // from this one on
 	stuck  int64  // the edge lacks an interior page, and looks for it again when the reader has come here
 	ends   int    // interior pages that were read elsewhere since it came to the end of what is known
 	used   uint64 // by the reader's clock
@@ -176,7 +177,7 @@ func (r *Reader) batch(ctx context.Context, v *index.View, c *course, n int) (ok
 	if n = min(n, r.allowance(v), c.tree.allow(int64(v.PageSize))); n < least {
 		return false
 	}
-	pages, passed := make([]index.Page, 0, n), 0
+	pages, passed, e := make([]index.Page, 0, n), 0, encoded{}
 	for passed < n {
 		lacking, among, ok := c.edge.step(r, v)
 		if !ok {
@@ -188,12 +189,12 @@ func (r *Reader) batch(ctx context.Context, v *index.View, c *course, n int) (ok
 			break
 		}
 		leaf := c.edge.leaf()
-		p, missing := r.source.missing(v, leaf)
-		if missing {
-			pages = append(pages, p)
+		if c.guessed(leaf) {
+			continue // and does not count: a request should bring as much as is asked for at once
 		}
-		if missing || leaf > c.guess {
-			passed++ // what was guessed to be a leaf does not count: a request should bring as much as is asked for at once
+		passed++
+		if p, missing := r.source.missing(v, leaf, &e); missing {
+			pages = append(pages, p)
 		}
 	}
 	r.collect(ctx, v, pages, reach{
@@ -211,8 +212,11 @@ func (r *Reader) unknown(c *course, lacking uint32, among level, n int) []uint32
 		per := int64(len(c.edge.parent().children))
 		return append([]uint32{lacking}, among.ahead(int(c.window/minBatch/max(per/128, 1))+1, c.edge.back)...)
 	}
-	c.guess = max(c.guess, leaf)
-	pgnos := []uint32{lacking}
+	if c.guess < leaf {
+		c.guess, c.begin = leaf, leaf+1
+	}
+	pgnos := make([]uint32, 1, n+1)
+	pgnos[0] = lacking
 	for ; n > 0 && c.guess < bound; n-- {
 		c.guess++
 		pgnos = append(pgnos, c.guess)
@@ -223,6 +227,9 @@ func (r *Reader) unknown(c *course, lacking uint32, among level, n int) []uint32
 	}
 	return nil
 }
+
+// guessed reports whether a page was asked for as one that is probably a leaf.
+func (c *course) guessed(pgno uint32) bool { return c.begin <= pgno && pgno <= c.guess }
 
 // plot notes that a page, which had to be fetched, was read, and the way to it: if it is a leaf a scan may begin there.
 func (r *Reader) plot(v *index.View, t *tree, pgno uint32, way []branch, page []byte) {

@@ -193,14 +193,7 @@ func (s *Source) launchLocked(cause context.Context, v *index.View, span index.S
 	s.wg.Go(func() {
 		defer s.turn(ctx, f)()
 		s.fetched.Add(1)
-		results, raw, err := s.read(onBehalf{ctx, cause, why.ahead}, span, pages)
-		why.raw = why.raw && s.keepRaw(v, span, raw, results)
-		buffers.put(raw)
-		for i, r := range results {
-			if r.err == nil {
-				results[i].kept = s.keep(v, pages[i], r.data, why)
-			}
-		}
+		results, err := s.read(onBehalf{ctx, cause, why.ahead}, v, span, pages, why)
 		s.land(f, results, err)
 	})
 	return f, nil
@@ -229,27 +222,38 @@ func (f *flight) hurryLocked() {
 	}
 }
 
-// read fetches span and decodes the pages in it. A frame that cannot be decoded spoils no other. The caller gives raw back.
-func (s *Source) read(ctx context.Context, span index.Span, pages []index.Page) (_ []result, raw []byte, err error) {
-	raw = buffers.get(span.Size)
+// read fetches span, decodes the pages in it and keeps them. A frame that cannot be decoded spoils no other.
+func (s *Source) read(ctx context.Context, v *index.View, span index.Span, pages []index.Page, why purpose) ([]result, error) {
+	raw := buffers.get(span.Size)
+	defer buffers.put(raw)
 	if err := s.store.ReadAt(ctx, span.File.Ref(), raw, span.Off); err != nil {
-		return nil, raw, fmt.Errorf("%s at byte %d: %w", span.File, span.Off, err)
+		return nil, fmt.Errorf("%s at byte %d: %w", span.File, span.Off, err)
 	}
 	s.bytes.Add(span.Size)
 	results := make([]result, len(pages))
 	for i, p := range pages {
 		at := p.Frame.Off - span.Off
-		results[i].data, results[i].err = decode(p, raw[at:at+p.Frame.Size], span.PageSize())
+		r := &results[i]
+		r.data, r.err = decode(p, raw[at:at+p.Frame.Size], span.PageSize())
+		if r.err == nil && !why.raw {
+			r.kept = s.keep(v, p, r.data, why) // at once: what goes out of the cache for it leaves its buffer to the next page
+		}
 	}
-	return results, raw, nil
+	if why.raw {
+		s.keepRaw(v, span, raw, pages, results, why)
+	}
+	return results, nil
 }
 
-// keepRaw keeps the bytes of a span, if all pages in them are right. It reports whether it did.
-func (s *Source) keepRaw(v *index.View, span index.Span, raw []byte, results []result) bool {
-	if len(results) == 0 || slices.ContainsFunc(results, func(r result) bool { return r.err != nil }) {
-		return false
+// keepRaw keeps the bytes of a span in place of the pages in them, if all of these are right and there is room.
+func (s *Source) keepRaw(v *index.View, span index.Span, raw []byte, pages []index.Page, results []result, why purpose) {
+	right := !slices.ContainsFunc(results, func(r result) bool { return r.err != nil })
+	why.raw = right && s.cache.putRaw(s.fileKey(v, span.File), index.Blob{File: span.File, Off: span.Off, Data: slices.Clone(raw)})
+	for i := range results {
+		if r := &results[i]; r.err == nil {
+			r.kept = s.keep(v, pages[i], r.data, why)
+		}
 	}
-	return s.cache.putRaw(s.fileKey(v, span.File), index.Blob{File: span.File, Off: span.Off, Data: slices.Clone(raw)})
 }
 
 func decode(p index.Page, frame []byte, pageSize uint32) ([]byte, error) {

@@ -88,11 +88,12 @@ func of(f *index.File, pages []index.Page) (n int) {
 
 // absent returns where those of the pages lie that are neither here nor under way: at most so many.
 func (s *Source) absent(v *index.View, pgnos []uint32, most int) (pages []index.Page) {
+	var e encoded
 	for _, pgno := range pgnos {
 		if len(pages) >= most {
 			break
 		}
-		if p, ok := s.missing(v, pgno); ok {
+		if p, ok := s.missing(v, pgno, &e); ok {
 			pages = append(pages, p)
 		}
 	}
@@ -100,8 +101,8 @@ func (s *Source) absent(v *index.View, pgnos []uint32, most int) (pages []index.
 }
 
 // missing returns where a page lies that is neither here nor under way.
-func (s *Source) missing(v *index.View, pgno uint32) (p index.Page, ok bool) {
-	if p, ok = v.Lookup(pgno); !ok || s.here(v, p, true) || s.coming(s.key(v, p)) || s.held(v, p) {
+func (s *Source) missing(v *index.View, pgno uint32, e *encoded) (p index.Page, ok bool) {
+	if p, ok = v.Lookup(pgno); !ok || s.held(v, p, e) || s.here(v, p, true) || s.coming(s.key(v, p)) {
 		return index.Page{}, false
 	}
 	return p, true
@@ -145,10 +146,20 @@ func (r *Reader) between(v *index.View, span index.Span, known []index.Page) []i
 	return pages
 }
 
+// encoded is which bytes of a file are here as they came with its index: for somebody who looks for many pages, of which most lie in the
+// same file.
+type encoded struct {
+	file     *index.File
+	from, to int64
+}
+
 // held reports whether the bytes of a page came with an index.
-func (s *Source) held(v *index.View, p index.Page) bool {
-	_, ok := s.cache.frame(s.fileKey(v, p.Frame.File), p.Frame)
-	return ok
+func (s *Source) held(v *index.View, p index.Page, e *encoded) bool {
+	if e.file != p.Frame.File {
+		b, _ := s.cache.blob(s.fileKey(v, p.Frame.File))
+		*e = encoded{p.Frame.File, b.Off, b.Off + int64(len(b.Data))}
+	}
+	return e.from <= p.Frame.Off && end(p) <= e.to
 }
 
 // coming reports whether a flight brings the page.

@@ -186,6 +186,9 @@ func (r *Reader) board(ctx context.Context, v *index.View, p index.Page, a *aim)
 	f, own, err = s.fetch(ctx, v, p, r.around(p, a))
 	if !own {
 		r.requests--
+		if err == nil {
+			r.passed(ctx, v, p.Pgno, false) // it has come just now; a scan that does not notice has to begin anew
+		}
 		return f, false, err
 	}
 	switch {

@@ -56,7 +56,7 @@ func TestSuite(t *testing.T) {
 		}
 	}
 	checkPlausible(t, rows)
-	checkOutput(t, newReport(thisMachine(), 0, rows))
+	checkOutput(t, newReport(thisMachine(), new(plan), rows))
 	if files, _ := filepath.Glob(filepath.Join(dir, "scan-small-25ms-1.*")); len(files) != 2 {
 		t.Errorf("want a profile and a transcript of the scan, got %v", files)
 	}

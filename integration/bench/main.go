@@ -46,6 +46,7 @@ func parseFlags(args []string) (*options, error) {
 	flags.StringVar(&only, "only", "", "measurements, with commas: "+strings.Join(measureNames(), ", "))
 	flags.StringVar(&latency, "latency", "0,5ms,25ms", "added before the first byte of every answer")
 	flags.StringVar(&rate, "rate", "", "what the store sends a second at most, all answers together: 125MB is a link of 1 Gbit/s (default no limit)")
+	flags.DurationVar(&o.handshake, "handshake", 0, "what making a connection takes, as TCP's and TLS's handshakes do over a distance")
 	flags.StringVar(&db, "db", "small,large", "databases, with commas: small is 109 MB, large 1.07 GB")
 	flags.IntVar(&o.count, "count", 1, "`runs` of everything; tables show the median")
 	flags.StringVar(&o.json, "json", "", "write all figures to this `file` as JSON")
@@ -135,7 +136,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return o.write(newReport(before, o.rate, rows))
+	return o.write(newReport(before, &o.plan, rows))
 }
 
 // write prints the report, and stores it if the user wants that.

@@ -44,12 +44,13 @@ func loadAverage() string {
 
 // report is everything that was found.
 type report struct {
-	Rate   int64     `json:"rate,omitempty"` // what the store sent at most, in bytes a second; 0 is no limit
-	Before machine   `json:"before"`
-	After  machine   `json:"after"`
-	Rows   []row     `json:"rows"` // of all runs
-	Median []row     `json:"median"`
-	Budget []outcome `json:"budget"`
+	Rate      int64         `json:"rate,omitempty"`         // what the store sent at most, in bytes a second; 0 is no limit
+	Handshake time.Duration `json:"handshake_ns,omitempty"` // what making a connection took
+	Before    machine       `json:"before"`
+	After     machine       `json:"after"`
+	Rows      []row         `json:"rows"` // of all runs
+	Median    []row         `json:"median"`
+	Budget    []outcome     `json:"budget"`
 }
 
 // outcome is a verdict for programs.
@@ -63,8 +64,8 @@ type outcome struct {
 	Met   bool    `json:"met"`
 }
 
-func newReport(before machine, rate int64, rows []row) *report {
-	r := &report{Rate: rate, Before: before, After: thisMachine(), Rows: rows, Median: medians(rows)}
+func newReport(before machine, p *plan, rows []row) *report {
+	r := &report{Rate: p.rate, Handshake: p.handshake, Before: before, After: thisMachine(), Rows: rows, Median: medians(rows)}
 	for _, v := range judge(r.Median) {
 		r.Budget = append(r.Budget, outcome{v.what, v.db, v.where, v.worst.Value, v.limit, v.worst.Unit, v.met == v.of})
 	}
@@ -84,6 +85,9 @@ func (r *report) writeTables(w io.Writer) {
 	fmt.Fprintf(w, "%s\n", r.Before)
 	if r.Rate > 0 {
 		fmt.Fprintf(w, "the store sends %s a second at most\n", humanize.Bytes(uint64(r.Rate)))
+	}
+	if r.Handshake > 0 {
+		fmt.Fprintf(w, "a new connection takes %s\n", r.Handshake)
 	}
 	for _, m := range measures {
 		rows := slices.DeleteFunc(slices.Clone(r.Median), func(o row) bool { return o.Measure != m.name })

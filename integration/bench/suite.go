@@ -71,7 +71,8 @@ type plan struct {
 	only      []string // names; empty means all
 	databases []string // names of datasets, from the smallest
 	latencies []time.Duration
-	rate      int64 // bytes a second, all answers together; 0 is no limit
+	rate      int64         // bytes a second, all answers together; 0 is no limit
+	handshake time.Duration // of each new connection
 	count     int
 	tiny      bool
 	profiles  string // directory for CPU profiles; empty means none
@@ -143,7 +144,7 @@ func (p *plan) run(ctx context.Context, f *fixture, progress io.Writer) (_ []row
 		for _, j := range p.jobs(f, run) {
 			start, load := time.Now(), loadAverage()
 			j.Endpoint, j.Direct, j.Control, j.Local = proxy.URL(), f.minio.Endpoint, control.url, f.image(&j.Data)
-			proxy.Set(slowproxy.Settings{Latency: j.Latency, TotalRate: p.rate})
+			proxy.Set(slowproxy.Settings{Latency: j.Latency, Handshake: p.handshake, TotalRate: p.rate})
 			measured, err := f.withScratch(ctx, &j)
 			if err != nil {
 				return rows, err

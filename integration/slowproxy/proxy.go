@@ -50,7 +50,7 @@ func New(target string) (*Proxy, error) {
 	p.server = &http.Server{Handler: http.HandlerFunc(p.handle)}
 	p.Set(Settings{})
 	p.ledger.reset()
-	go func() { p.served <- p.server.Serve(listener) }()
+	go func() { p.served <- p.server.Serve(greeter{listener, p}) }()
 	return p, nil
 }
 

@@ -218,6 +218,29 @@ func TestProxy_LatencyIsExact(t *testing.T) {
 	}
 }
 
+// The first request on a connection comes late, from when the connection was made on, and those after it do not.
+func TestProxy_Handshake(t *testing.T) {
+	t.Parallel()
+	proxy, client := start(t)
+	const handshake = 300 * time.Millisecond
+	proxy.Set(slowproxy.Settings{Handshake: handshake})
+	took := func() time.Duration {
+		begin := time.Now()
+		must(t, client, "GET", proxy.URL()+"/b/k", "Range: bytes=0-0")
+		return time.Since(begin)
+	}
+	if first := took(); first < handshake {
+		t.Errorf("the first request took %s", first)
+	}
+	best := time.Hour // a busy machine may be late at times, but not always
+	for range 20 {
+		best = min(best, took())
+	}
+	if best >= handshake {
+		t.Errorf("requests on an open connection took %s", best)
+	}
+}
+
 func TestProxy_BandwidthIsCapped(t *testing.T) {
 	t.Parallel()
 	const streams, rate = 4, 1 << 20

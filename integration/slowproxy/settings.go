@@ -10,6 +10,9 @@ import (
 type Settings struct {
 	// Latency is added before the first byte of every answer, to the time that the server takes itself.
 	Latency time.Duration
+	// Handshake is how long after a connection was made the first request on it is read: what TCP's and TLS's handshakes would take.
+	// A connection keeps what held when it was made.
+	Handshake time.Duration
 	// StreamRate caps each body, and TotalRate all of them together, in bytes per second. Zero means no cap.
 	StreamRate, TotalRate int64
 	// FailRate is the share of requests, 0 to 1, that are answered 503 SlowDown and do not reach the server.
