@@ -7,6 +7,7 @@ import (
 	"log"
 
 	litefss3 "github.com/litefs-s3/litefs-s3"
+	"github.com/litefs-s3/litefs-s3/integration/inmemory"
 	"github.com/litefs-s3/litefs-s3/objstore/memstore"
 	"github.com/litefs-s3/litefs-s3/writer"
 )
@@ -42,7 +43,7 @@ func ExampleOpenDB() {
 
 // A connection goes to an earlier transaction and back. Times are set in the same way: PRAGMA litestream_time = '5 minutes ago'.
 func ExampleOpenDB_timeTravel() {
-	db, err := litefss3.OpenDB(litefss3.Config{Store: written(
+	db, err := litefss3.OpenDB(litefss3.Config{Store: inmemory.Replica(
 		"CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)",
 		"INSERT INTO posts(title) VALUES ('hello')",
 		"DELETE FROM posts",
@@ -74,7 +75,7 @@ func ExampleOpenDB_timeTravel() {
 
 // A registered name opens without a long URI, and what it refers to can be attached: here two moments of one database.
 func ExampleRegister() {
-	store := written("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts VALUES (1, 'hello')", "UPDATE posts SET title = 'goodbye'")
+	store := inmemory.Replica("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts VALUES (1, 'hello')", "UPDATE posts SET title = 'goodbye'")
 	if err := litefss3.Register("blog", litefss3.Config{Store: store, ReadOnly: true}); err != nil {
 		log.Fatal(err)
 	}
@@ -94,24 +95,4 @@ func ExampleRegister() {
 	}
 	fmt.Println(before, "→", now)
 	// Output: hello → goodbye
-}
-
-// written returns a replica that has a transaction for each statement. Elsewhere it lies in a bucket, and another program writes it.
-func written(statements ...string) *memstore.Store {
-	store := new(memstore.Store)
-	db, err := litefss3.OpenDB(litefss3.Config{Store: store, Write: true, Durability: writer.Memory, Compaction: litefss3.CompactionOff})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, statement := range statements {
-		for _, sql := range []string{statement, "PRAGMA litestream_sync"} {
-			if _, err := db.Exec(sql); err != nil {
-				log.Fatal(err)
-			}
-		}
-	}
-	if err := db.Close(); err != nil {
-		log.Fatal(err)
-	}
-	return store
 }

@@ -5,18 +5,16 @@ import (
 	"fmt"
 	"log"
 
-	litefss3 "github.com/litefs-s3/litefs-s3"
 	"github.com/litefs-s3/litefs-s3/bulk"
 	"github.com/litefs-s3/litefs-s3/diff"
 	"github.com/litefs-s3/litefs-s3/index"
-	"github.com/litefs-s3/litefs-s3/objstore/memstore"
+	"github.com/litefs-s3/litefs-s3/integration/inmemory"
 	"github.com/litefs-s3/litefs-s3/pitr"
-	"github.com/litefs-s3/litefs-s3/writer"
 )
 
 // What has changed since the second transaction? The page tables tell which pages, and the b-trees whose they are.
 func Example() {
-	store := written(
+	store := inmemory.Replica(
 		"CREATE TABLE users(id INTEGER PRIMARY KEY, name TEXT)",
 		"CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)",
 		"INSERT INTO posts(title) VALUES ('hello')",
@@ -48,24 +46,4 @@ func Example() {
 	// pages: [1 3]
 	// table sqlite_schema: 1
 	// table posts: 1
-}
-
-// written returns a replica that has a transaction for each statement. Elsewhere it lies in a bucket, and another program writes it.
-func written(statements ...string) *memstore.Store {
-	store := new(memstore.Store)
-	db, err := litefss3.OpenDB(litefss3.Config{Store: store, Write: true, Durability: writer.Memory, Compaction: litefss3.CompactionOff})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, statement := range statements {
-		for _, sql := range []string{statement, "PRAGMA litestream_sync"} {
-			if _, err := db.Exec(sql); err != nil {
-				log.Fatal(err)
-			}
-		}
-	}
-	if err := db.Close(); err != nil {
-		log.Fatal(err)
-	}
-	return store
 }

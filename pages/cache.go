@@ -15,8 +15,6 @@ const (
 	shardCount = 32
 	// entryOverhead is about what the cache itself takes for an entry, in bytes.
 	entryOverhead = 192
-	// rawShare is the part of the budget, one in so many bytes, that encoded bytes may take.
-	rawShare = 4
 	// freshShare is the part of the budget, one in so many bytes, that pages which nobody asked for may take while others would have to go.
 	freshShare = 8
 	// maxWorth is how many rounds a page can earn. Flags beside it: awaited, the page was not read yet; guessed, and a guess brought it.
@@ -44,16 +42,6 @@ func (k key) shard() uint32 {
 	h = (h ^ h>>30) * 0xBF58476D1CE4E5B9
 	h = (h ^ h>>27) * 0x94D049BB133111EB
 	return uint32(h>>32) % shardCount
-}
-
-// fileKey names an LTX file whose bytes came with its index. A store may have no ETags: then size and history tell the
-// files of two replicas apart.
-type fileKey struct {
-	owner, history uint32
-	level          int
-	min, max       index.TXID
-	size           int64
-	etag           string
 }
 
 // Cache keeps decoded pages of all replicas of a process within one budget. It is safe for concurrent use.
@@ -100,14 +88,6 @@ type entry struct {
 
 	sole atomic.Bool // whoever has brought the page holds it no more
 	lent atomic.Bool // somebody was given data itself, for as long as he likes
-}
-
-// rawCache keeps encoded bytes: those that came with indexes, of whole small files and the beginnings of large ones, and files of
-// middling size that a scan goes through.
-type rawCache struct {
-	mu    sync.Mutex
-	blobs *simplelru.LRU[fileKey, index.Blob] // guarded by mu
-	used  int64                               // bytes; guarded by mu
 }
 
 // NewCache returns a cache of budget bytes, overhead included. A budget of 0 keeps nothing.
@@ -412,78 +392,3 @@ func isInterior(pgno uint32, data []byte) bool {
 	}
 	return data[at] == 2 || data[at] == 5
 }
-
-// putRaw keeps the bytes of a file, at most a quarter of the budget. Of two pieces of a file the larger one stays. It reports whether
-// the bytes are here now.
-func (c *Cache) putRaw(k fileKey, b index.Blob) bool {
-	size, room := blobSize(b), c.budget.Load()/rawShare
-	r := &c.raw
-	if size > room {
-		return false
-	}
-	r.shrink(c, room-size)
-	if !c.reserve(size, uint32(k.max)) { // anywhere, but not always in the same place
-		return false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if old, ok := r.blobs.Peek(k); ok {
-		if len(old.Data) >= len(b.Data) {
-			c.used.Add(-size)
-			return old.Off <= b.Off && b.Off+int64(len(b.Data)) <= old.Off+int64(len(old.Data))
-		}
-		r.forgot(c, old)
-	}
-	r.blobs.Add(k, b)
-	r.used += size
-	return true
-}
-
-// frame returns the bytes of f when they came with the index of its file.
-func (c *Cache) frame(k fileKey, f index.Frame) ([]byte, bool) {
-	b, ok := c.blob(k)
-	at := f.Off - b.Off
-	if !ok || at < 0 || at+f.Size > int64(len(b.Data)) {
-		return nil, false
-	}
-	return b.Data[at : at+f.Size], true
-}
-
-// blob returns what is kept of a file as it came.
-func (c *Cache) blob(k fileKey) (index.Blob, bool) {
-	c.raw.mu.Lock()
-	defer c.raw.mu.Unlock()
-	return c.raw.blobs.Get(k)
-}
-
-func (r *rawCache) shrink(c *Cache, room int64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for r.used > room {
-		_, b, ok := r.blobs.RemoveOldest()
-		if !ok {
-			return
-		}
-		r.forgot(c, b)
-	}
-}
-
-func (r *rawCache) drop(c *Cache, owner uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, k := range r.blobs.Keys() {
-		if k.owner == owner {
-			b, _ := r.blobs.Peek(k)
-			r.blobs.Remove(k)
-			r.forgot(c, b)
-		}
-	}
-}
-
-// forgot takes b off the accounts. The caller holds r.mu.
-func (r *rawCache) forgot(c *Cache, b index.Blob) {
-	r.used -= blobSize(b)
-	c.used.Add(-blobSize(b))
-}
-
-func blobSize(b index.Blob) int64 { return int64(len(b.Data)) + entryOverhead }

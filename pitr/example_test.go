@@ -7,11 +7,9 @@ import (
 	"log"
 	"time"
 
-	litefss3 "github.com/litefs-s3/litefs-s3"
 	"github.com/litefs-s3/litefs-s3/index"
-	"github.com/litefs-s3/litefs-s3/objstore/memstore"
+	"github.com/litefs-s3/litefs-s3/integration/inmemory"
 	"github.com/litefs-s3/litefs-s3/pitr"
-	"github.com/litefs-s3/litefs-s3/writer"
 )
 
 func ExampleParse() {
@@ -35,7 +33,7 @@ func ExampleParse() {
 
 // A moment becomes a View: by a time, or by a transaction. One that the replica does not hold is an error that says what it does hold.
 func ExampleViewAt() {
-	store := written("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts(title) VALUES ('hello')")
+	store := inmemory.Replica("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts(title) VALUES ('hello')")
 	ctx := context.Background()
 	tracker, err := index.Open(ctx, store, index.Options{PollInterval: -1})
 	if err != nil {
@@ -56,24 +54,4 @@ func ExampleViewAt() {
 	// now: 0000000000000002
 	// the first: 0000000000000001
 	// yesterday: true
-}
-
-// written returns a replica that has a transaction for each statement. Elsewhere it lies in a bucket, and another program writes it.
-func written(statements ...string) *memstore.Store {
-	store := new(memstore.Store)
-	db, err := litefss3.OpenDB(litefss3.Config{Store: store, Write: true, Durability: writer.Memory, Compaction: litefss3.CompactionOff})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, statement := range statements {
-		for _, sql := range []string{statement, "PRAGMA litestream_sync"} {
-			if _, err := db.Exec(sql); err != nil {
-				log.Fatal(err)
-			}
-		}
-	}
-	if err := db.Close(); err != nil {
-		log.Fatal(err)
-	}
-	return store
 }

@@ -10,17 +10,15 @@ import (
 
 	_ "github.com/ncruces/go-sqlite3/driver"
 
-	litefss3 "github.com/litefs-s3/litefs-s3"
 	"github.com/litefs-s3/litefs-s3/bulk"
 	"github.com/litefs-s3/litefs-s3/index"
-	"github.com/litefs-s3/litefs-s3/objstore/memstore"
+	"github.com/litefs-s3/litefs-s3/integration/inmemory"
 	"github.com/litefs-s3/litefs-s3/restore"
-	"github.com/litefs-s3/litefs-s3/writer"
 )
 
 // The newest state of a replica becomes an ordinary file. For an earlier one pass the View of [pitr.ViewAt].
 func ExampleFile() {
-	store := written("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts(title) VALUES ('hello'), ('world')")
+	store := inmemory.Replica("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts(title) VALUES ('hello'), ('world')")
 	dir, err := os.MkdirTemp("", "litefs-s3-example")
 	if err != nil {
 		log.Fatal(err)
@@ -54,24 +52,4 @@ func ExampleFile() {
 	// Output:
 	// txid 0000000000000002 has 2 pages
 	// 2 posts
-}
-
-// written returns a replica that has a transaction for each statement. Elsewhere it lies in a bucket, and another program writes it.
-func written(statements ...string) *memstore.Store {
-	store := new(memstore.Store)
-	db, err := litefss3.OpenDB(litefss3.Config{Store: store, Write: true, Durability: writer.Memory, Compaction: litefss3.CompactionOff})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, statement := range statements {
-		for _, sql := range []string{statement, "PRAGMA litestream_sync"} {
-			if _, err := db.Exec(sql); err != nil {
-				log.Fatal(err)
-			}
-		}
-	}
-	if err := db.Close(); err != nil {
-		log.Fatal(err)
-	}
-	return store
 }

@@ -7,15 +7,13 @@ import (
 	"log"
 	"time"
 
-	litefss3 "github.com/litefs-s3/litefs-s3"
-	"github.com/litefs-s3/litefs-s3/objstore/memstore"
+	"github.com/litefs-s3/litefs-s3/integration/inmemory"
 	"github.com/litefs-s3/litefs-s3/sandbox"
-	"github.com/litefs-s3/litefs-s3/writer"
 )
 
 // Statements of strangers, one after the other, each within limits. Programs that were built with -tags sandbox_embed need no Module.
 func Example() {
-	store := written("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts(title) VALUES ('hello'), ('world')")
+	store := inmemory.Replica("CREATE TABLE posts(id INTEGER PRIMARY KEY, title TEXT)", "INSERT INTO posts(title) VALUES ('hello'), ('world')")
 	ctx := context.Background()
 	sb, err := sandbox.Options{Module: module, Limits: sandbox.Limits{Rows: 100, Time: time.Minute}}.Open(ctx, store)
 	if err != nil {
@@ -47,24 +45,4 @@ func Example() {
 	// denied: true
 	// [i] [1]
 	// 100 rows; too many: true
-}
-
-// written returns a replica that has a transaction for each statement. Elsewhere it lies in a bucket, and another program writes it.
-func written(statements ...string) *memstore.Store {
-	store := new(memstore.Store)
-	db, err := litefss3.OpenDB(litefss3.Config{Store: store, Write: true, Durability: writer.Memory, Compaction: litefss3.CompactionOff})
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, statement := range statements {
-		for _, sql := range []string{statement, "PRAGMA litestream_sync"} {
-			if _, err := db.Exec(sql); err != nil {
-				log.Fatal(err)
-			}
-		}
-	}
-	if err := db.Close(); err != nil {
-		log.Fatal(err)
-	}
-	return store
 }
