@@ -42,10 +42,10 @@ func TestPointers_Scan(t *testing.T) {
 		back        bool
 		waves, gets int // at most
 	}{
-		{"in order", 0, false, 9, 40},
-		{"in order, backwards", 0, true, 12, 60},
-		{"scattered", 3000, false, 20, 400},
-		{"scattered, backwards", 3000, true, 20, 400},
+		{"in order", 0, false, 30, 80},
+		{"in order, backwards", 0, true, 40, 120},
+		{"scattered", 3000, false, 80, 400},
+		{"scattered, backwards", 3000, true, 80, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newGrove(c.scattered)
