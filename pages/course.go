@@ -152,7 +152,7 @@ func (c *course) ahead() int64 {
 
 // extend asks ahead until the window is full.
 func (r *Reader) extend(ctx context.Context, v *index.View, c *course) {
-	if c.window == 0 || c.here.steps < c.stuck {
+	if c.window == 0 || c.here.steps < c.stuck && c.here.steps < c.edge.steps { // who has come to the edge has read what it lacked
 		return
 	}
 	if c.edge.steps < c.here.steps {
