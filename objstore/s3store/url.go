@@ -52,8 +52,11 @@ func parseURL(replicaURL string) (cfg Config, prefix string, err error) {
 func parseARN(rest string) (cfg Config, prefix string, err error) {
 	rest, query, _ := strings.Cut(rest, "?")
 	const marker = ":accesspoint/"
-	i := strings.Index(strings.ToLower(rest), marker)
-	if i < 0 {
+	i := 0 // found in rest itself: of odd bytes lower case has another length
+	for i+len(marker) <= len(rest) && !strings.EqualFold(rest[i:i+len(marker)], marker) {
+		i++
+	}
+	if i+len(marker) > len(rest) {
 		return cfg, "", errors.New("its ARN is not that of an access point: s3://arn:aws:s3:region:account:accesspoint/name/path")
 	}
 	name, key, _ := strings.Cut(rest[i+len(marker):], "/")
