@@ -279,14 +279,15 @@ func (c *Cache) reserve(size int64, shard uint32) bool {
 }
 
 // dropOne removes the page that came first, as far as can be seen from the shard, but spares those worth keeping: they go
-// to the end of the line. Fresh ones go before all others while they take more than their part. It reports whether there was one.
+// to the end of the line, and it looks on from the next shard, lest one that holds little else lose what it is worth in a single call. Fresh ones
+// go before all others while they take more than their part. It reports whether there was one.
 func (c *Cache) dropOne(from uint32) bool {
-	for tries := 0; ; tries++ {
+	for tries := uint32(0); ; tries++ {
 		fresh := c.fresh.Load() > c.budget.Load()/freshShare
-		s := c.oldest(from, fresh)
+		s := c.oldest(from+tries, fresh)
 		if s == nil {
 			fresh = !fresh
-			s = c.oldest(from, fresh)
+			s = c.oldest(from+tries, fresh)
 		}
 		if s == nil {
 			return false

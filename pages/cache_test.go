@@ -151,6 +151,34 @@ func TestCache_AwaitedAgain(t *testing.T) {
 	}
 }
 
+// Pages that a scan is about to read stay while there are others, also where the shard that has to give one holds nothing else.
+func TestCache_CrowdOfAwaited(t *testing.T) {
+	t.Parallel()
+	c := filled{NewCache(1000 * entrySize)}
+	var shard, others []uint32 // those of one shard, and of the rest
+	for pgno := uint32(1); len(shard) < 2*crowd || len(others) < 1000; pgno++ {
+		if c.key(pgno).shard() == 0 {
+			shard = append(shard, pgno)
+		} else {
+			others = append(others, pgno)
+		}
+	}
+	awaited, next := shard[:crowd], shard[crowd:2*crowd]
+	for _, pgno := range awaited {
+		c.Cache.put(c.key(pgno), c.page(false), true)
+	}
+	for _, pgno := range others[:1000-crowd] {
+		c.put(false, pgno)
+		c.read(pgno)
+	}
+	for _, pgno := range next {
+		c.Cache.put(c.key(pgno), c.page(false), true)
+	}
+	if n := c.count(awaited) + c.count(next); n != 2*crowd {
+		t.Errorf("%d of %d pages are left that are about to be read, and %d of others", n, 2*crowd, c.count(others))
+	}
+}
+
 // TestCache_FewPages fills caches of less than a page for each shard: the newest pages are the ones that are kept.
 func TestCache_FewPages(t *testing.T) {
 	t.Parallel()

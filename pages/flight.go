@@ -107,11 +107,15 @@ func (s *Source) fetch(ctx context.Context, v *index.View, p index.Page, w want)
 
 // here reports whether a page need not be fetched. One that a scan is about to read then stays in the cache until it does.
 func (s *Source) here(v *index.View, p index.Page, scan bool) bool {
-	cached := s.cache.has
+	return s.cached(s.key(v, p), scan) || s.near().Has(v, p.Pgno, p.Version)
+}
+
+// cached is here for the cache alone.
+func (s *Source) cached(k key, scan bool) bool {
 	if scan {
-		cached = s.cache.await
+		return s.cache.await(k)
 	}
-	return cached(s.key(v, p)) || s.near().Has(v, p.Pgno, p.Version)
+	return s.cache.has(k)
 }
 
 // closed is the done of flights that never were.
@@ -126,8 +130,7 @@ var closed = func() chan struct{} {
 func (s *Source) fetchAhead(ctx context.Context, v *index.View, span index.Span, wanted []index.Page, why purpose) (*flight, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wanted = s.unclaimedLocked(v, wanted)
-	if len(wanted) == 0 {
+	if wanted = s.lackingLocked(v, wanted, why); len(wanted) == 0 {
 		return nil, nil
 	}
 	why.ahead = true
@@ -146,6 +149,15 @@ func (s *Source) unclaimedLocked(v *index.View, pages []index.Page) []index.Page
 	return slices.DeleteFunc(pages, func(p index.Page) bool {
 		_, ok := s.flights[s.key(v, p)]
 		return ok
+	})
+}
+
+// lackingLocked is unclaimedLocked for pages that were found absent one after the other: since then a flight may have landed that brought some.
+// Encoded ones are wanted for their bytes, whether or not some of them are in the cache.
+func (s *Source) lackingLocked(v *index.View, pages []index.Page, why purpose) []index.Page {
+	var e encoded
+	return slices.DeleteFunc(s.unclaimedLocked(v, pages), func(p index.Page) bool {
+		return s.held(v, p, &e) || !why.raw && s.cached(s.key(v, p), why.scan)
 	})
 }
 

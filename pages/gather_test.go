@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -56,5 +57,41 @@ func TestAbsent(t *testing.T) {
 	w.cache.SetBudget(0)
 	if got := absent(); !slices.Equal(got, pgnos) {
 		t.Errorf("%d of %d pages are absent after everything has gone", len(got), len(pgnos))
+	}
+}
+
+// What came between the look for pages and the request for them is not asked for a second time, decoded or as it was.
+func TestFetchAhead_CameSince(t *testing.T) {
+	t.Parallel()
+	for _, raw := range []bool{false, true} {
+		r := newReplica(4096)
+		r.commit(120)
+		w := r.open(t, huge)
+		v := w.tracker.View()
+		all, ok := v.Whole(v.Files()[0])
+		if !ok {
+			t.Fatal("the file does not fit into one request")
+		}
+		why := purpose{scan: true, raw: raw}
+		ask := func(pages []index.Page) *flight {
+			f, err := w.source.fetchAhead(context.Background(), v, all, slices.Clone(pages), why)
+			w.must(err)
+			return f
+		}
+		absent := w.source.absent(v, span(1, 120), 120)
+		if len(absent) != 120 {
+			t.Fatalf("%d of 120 pages are absent", len(absent))
+		}
+		if !raw {
+			<-ask(absent[:100]).done
+		}
+		f := ask(absent)
+		<-f.done
+		if want := map[bool]int{false: 20, true: 120}[raw]; f.count != want {
+			t.Errorf("raw %t: %d pages were asked for where %d were left", raw, f.count, want)
+		}
+		if f := ask(absent); f != nil {
+			t.Errorf("raw %t: %d pages were asked for where none was left", raw, f.count)
+		}
 	}
 }
