@@ -8,24 +8,27 @@ import (
 	"time"
 )
 
-// Sync uploads everything that is committed now, and returns when it is in the bucket.
+// Sync uploads everything that is committed now, and returns when it is in the bucket, and Snapshots rest on it there. Without the latter,
+// which takes no more than a moment as a rule, it is content, too, when ctx ends or that fails.
 func (w *Writer) Sync(ctx context.Context) error {
 	return w.syncTo(ctx, w.cur.Load().seq)
 }
 
-// syncTo returns when everything up to seq is in the bucket. Who waits while another one uploads finds its own done with the next one.
+// syncTo is Sync for what was committed up to seq. Who waits while another one uploads finds its own done with the next one.
 func (w *Writer) syncTo(ctx context.Context, seq uint64) error {
-	for w.behind(seq) {
-		if err := w.takeTurn(ctx); err != nil {
+	for w.unsent(seq) || w.unseen() {
+		err := w.takeTurn(ctx)
+		if err == nil {
+			if w.unsent(seq) || w.unseen() {
+				err = w.shipNoted(ctx)
+			}
+			w.giveTurn()
+		}
+		if err != nil && w.unsent(seq) {
 			return err
 		}
-		var err error
-		if w.behind(seq) {
-			err = w.shipNoted(ctx)
-		}
-		w.giveTurn()
-		if err != nil && w.behind(seq) { // else it is there, and what was left to do afterwards is tried again
-			return err
+		if err != nil {
+			break // it is there, and what was left to do afterwards is tried again
 		}
 	}
 	w.mu.Lock()
@@ -36,11 +39,18 @@ func (w *Writer) syncTo(ctx context.Context, seq uint64) error {
 	return nil
 }
 
-// behind reports whether something up to seq is not in the bucket yet, or not yet in the View.
-func (w *Writer) behind(seq uint64) bool {
+// unsent reports whether something up to seq is not in the bucket yet.
+func (w *Writer) unsent(seq uint64) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.pending) > 0 && w.pending[0].Seq <= seq
+}
+
+// unseen reports whether something is in the bucket, and not yet in the View.
+func (w *Writer) unseen() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sending != 0 && w.sending == w.durable.TXID
 }
 
 // shipNoted is ship that keeps how it ended for Err. The caller has the turn.

@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/superfly/ltx"
@@ -269,6 +271,52 @@ func TestW10_SlowPut(t *testing.T) {
 		t.Fatal("want 3 files")
 	}
 	d.check()
+}
+
+// TestSync_WaitsForTheView: who syncs while another upload has arrived, and is not yet in the View, reads its TXID afterwards.
+func TestSync_WaitsForTheView(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := newDatabase(t, new(memstore.Store), testOptions(t))
+		d.commit(3, 2)
+		d.sync()
+		late := lateView{d.replica.Load().Replica, make(chan struct{})}
+		d.replica.Store(&follower{late})
+		d.commit(3, 3)
+		var first, second atomic.Bool
+		for _, ended := range []*atomic.Bool{&first, &second} {
+			go func() {
+				if err := d.Sync(t.Context()); err != nil {
+					t.Error(err)
+				}
+				ended.Store(true)
+			}()
+			synctest.Wait()
+		}
+		if d.DurableTXID() != 2 || d.Snapshot().Base().TXID != 1 || first.Load() || second.Load() {
+			t.Errorf("durable at %s, read at %s; first Sync has ended: %t, second: %t",
+				d.DurableTXID(), d.Snapshot().Base().TXID, first.Load(), second.Load())
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		must(t, d.Sync(ended)) // it is in the bucket
+		close(late.comes)
+		synctest.Wait()
+		if got := d.Snapshot().Base().TXID; got != 2 || !first.Load() || !second.Load() {
+			t.Errorf("read at %s; first Sync has ended: %t, second: %t", got, first.Load(), second.Load())
+		}
+	})
+}
+
+// lateView is a Replica that takes its time to see what was just uploaded.
+type lateView struct {
+	Replica
+	comes chan struct{}
+}
+
+func (l lateView) Adopt(ctx context.Context, f index.File, body io.ReaderAt) (*index.View, error) {
+	<-l.comes
+	return l.Replica.Adopt(ctx, f, body)
 }
 
 // TestSteadyState: one put and one read back for each upload, nothing when nothing was committed, never a listing.
