@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"database/sql"
 	"errors"
 	"path/filepath"
 	"testing"
@@ -33,7 +34,14 @@ func TestOtherStore_Litestream(t *testing.T) {
 		if err := source.transfer(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := check(t.Context(), db); err != nil {
+		tx, err := db.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := check(t.Context(), tx); err != nil {
+			t.Fatal(err)
+		}
+		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
 	}
