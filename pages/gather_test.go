@@ -63,7 +63,10 @@ func TestAbsent(t *testing.T) {
 // What came between the look for pages and the request for them is not asked for a second time, decoded or as it was.
 func TestFetchAhead_CameSince(t *testing.T) {
 	t.Parallel()
-	for _, raw := range []bool{false, true} {
+	for _, c := range []struct {
+		raw         bool
+		first, left int // pages that come before, and those that are left
+	}{{false, 100, 20}, {true, 0, 120}} {
 		r := newReplica(4096)
 		r.commit(120)
 		w := r.open(t, huge)
@@ -72,7 +75,7 @@ func TestFetchAhead_CameSince(t *testing.T) {
 		if !ok {
 			t.Fatal("the file does not fit into one request")
 		}
-		why := purpose{scan: true, raw: raw}
+		why := purpose{scan: true, raw: c.raw}
 		ask := func(pages []index.Page) *flight {
 			f, err := w.source.fetchAhead(context.Background(), v, all, slices.Clone(pages), why)
 			w.must(err)
@@ -82,16 +85,16 @@ func TestFetchAhead_CameSince(t *testing.T) {
 		if len(absent) != 120 {
 			t.Fatalf("%d of 120 pages are absent", len(absent))
 		}
-		if !raw {
-			<-ask(absent[:100]).done
+		if c.first > 0 {
+			<-ask(absent[:c.first]).done
 		}
 		f := ask(absent)
 		<-f.done
-		if want := map[bool]int{false: 20, true: 120}[raw]; f.count != want {
-			t.Errorf("raw %t: %d pages were asked for where %d were left", raw, f.count, want)
+		if f.count != c.left {
+			t.Errorf("raw %t: %d pages were asked for where %d were left", c.raw, f.count, c.left)
 		}
 		if f := ask(absent); f != nil {
-			t.Errorf("raw %t: %d pages were asked for where none was left", raw, f.count)
+			t.Errorf("raw %t: %d pages were asked for where none was left", c.raw, f.count)
 		}
 	}
 }

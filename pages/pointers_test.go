@@ -43,8 +43,8 @@ func TestPointers_Scan(t *testing.T) {
 		back        bool
 		waves, gets int // at most
 	}{
-		{"in order", 0, false, 15, 60},
-		{"in order, backwards", 0, true, 20, 90},
+		{"in order", 0, false, 9, 40},
+		{"in order, backwards", 0, true, 12, 60},
 		{"scattered", 3000, false, 20, 400},
 		{"scattered, backwards", 3000, true, 20, 400},
 	} {
